@@ -1,0 +1,11 @@
+export {
+  POINT_ATTRIBUTES,
+  REQUEST_PHASES,
+  RESOURCE_ATTRIBUTES,
+  RESOURCE_KINDS,
+  type RequestPhase,
+  type ResourceKind,
+} from "./attributes.ts";
+export { EVENTS } from "./events.ts";
+export type { Attribute, Event, Instrument, Metric, Runtime } from "./metric.ts";
+export { EXPONENTIAL_HISTOGRAM_SCALE, METRICS, ZERO_THRESHOLD } from "./metrics.ts";

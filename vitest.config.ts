@@ -1,0 +1,45 @@
+import { defineConfig } from "vitest/config";
+
+const TEST_TIMEOUT_MS = 60_000;
+
+/**
+ * Three projects, run one after the other by `npm test`:
+ * rooms    - each package's own tests, in parallel;
+ * measured - tests that compare a measured time with a known truth: alone on the machine, one at a time;
+ * product  - the whole product with real servers, one at a time.
+ */
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: "rooms",
+          include: ["collectors/*/test/**/*.test.ts", "services/*/test/**/*.test.ts", "dashboards/test/**/*.test.ts"],
+          exclude: ["**/*.measured.test.ts", "**/node_modules/**"],
+          testTimeout: TEST_TIMEOUT_MS,
+          hookTimeout: TEST_TIMEOUT_MS,
+        },
+      },
+      {
+        test: {
+          name: "measured",
+          include: ["collectors/*/test/**/*.measured.test.ts", "services/*/test/**/*.measured.test.ts"],
+          exclude: ["**/node_modules/**"],
+          fileParallelism: false,
+          testTimeout: 2 * TEST_TIMEOUT_MS,
+          hookTimeout: TEST_TIMEOUT_MS,
+        },
+      },
+      {
+        test: {
+          name: "product",
+          include: ["test/**/*.test.ts"],
+          exclude: ["**/node_modules/**"],
+          fileParallelism: false,
+          testTimeout: 5 * TEST_TIMEOUT_MS,
+          hookTimeout: 3 * TEST_TIMEOUT_MS,
+        },
+      },
+    ],
+  },
+});
