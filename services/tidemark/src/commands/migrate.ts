@@ -1,0 +1,14 @@
+import { migrate as migrateStore } from "@tidemark/store";
+import { prepareDataDir, readSettings, type SettingsFlags, writerPassword } from "../settings.ts";
+import { urls, withoutPassword } from "../stack.ts";
+import { say } from "../terminal.ts";
+
+/** `tidemark migrate`: brings the tables of a ClickHouse up to date; safe to repeat. */
+export async function migrate(flags: SettingsFlags): Promise<void> {
+  const settings = readSettings(flags, process.env);
+  if (!settings.clickhouseUrl) prepareDataDir(settings.dataDir);
+  const { clickhouseWriter } = urls(settings, settings.clickhouseUrl ? "" : writerPassword(settings.dataDir));
+  say(`Bringing the tables at ${withoutPassword(clickhouseWriter)} up to date ...`);
+  await migrateStore(clickhouseWriter, { onProgress: (line: string) => say(`  ${line}`) });
+  say("The tables are up to date.");
+}

@@ -1,0 +1,58 @@
+#!/usr/bin/env node
+import { readFileSync } from "node:fs";
+import { Command } from "commander";
+import { demo } from "./commands/demo.ts";
+import { doctor } from "./commands/doctor.ts";
+import { migrate } from "./commands/migrate.ts";
+import { up } from "./commands/up.ts";
+import { isConnectionError } from "./running.ts";
+import { DEFAULT_DATA_DIR, UsageError } from "./settings.ts";
+import { say } from "./terminal.ts";
+
+const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string };
+
+const program = new Command("tidemark")
+  .description("Self-hosted performance observability for Django and Node services: where do requests wait?")
+  .version(version)
+  .showHelpAfterError("(tidemark --help lists the commands)");
+
+withPlaces(program.command("up"))
+  .description("run the service: OTLP in, ClickHouse, alerts and the viewer")
+  .option("--no-viewer", "without the built-in viewer")
+  .option("--no-alerts", "without the built-in alert evaluator")
+  .action(up);
+
+withPlaces(program.command("demo"))
+  .description("run everything with a real Django and a real Node service under load, and show the comparison")
+  .option("--headless", "open no browser")
+  .option("--duration <seconds>", "play the load story once within this time, print the summary and end")
+  .option("--json", "with --duration: the summary once more as one last line of JSON")
+  .option("--keep", "keep the data directory at the end")
+  .action(demo);
+
+withPlaces(program.command("migrate")).description("bring the tables of a ClickHouse up to date").action(migrate);
+
+withPlaces(program.command("doctor"))
+  .description("check versions, ports, reachability and that both agents report, and say what to do")
+  .option("--json", "print the checks as one line of JSON")
+  .action(doctor);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof UsageError) say(`tidemark: ${error.message}`);
+  else if (isConnectionError(error)) say(`tidemark: ClickHouse can't be reached: ${(error as Error).message}`);
+  else say(`tidemark: ${error instanceof Error ? (process.env["TIDEMARK_DEBUG"] ? error.stack : error.message) : String(error)}`);
+  process.exitCode = 1;
+}
+
+function withPlaces(command: Command): Command {
+  return command
+    .option("--data-dir <folder>", `where data is kept (TIDEMARK_DATA_DIR; default ${DEFAULT_DATA_DIR})`)
+    .option("--clickhouse-url <url>", "a ClickHouse server instead of the embedded engine (TIDEMARK_CLICKHOUSE_URL)")
+    .option("--host <address>", "address of the OTLP ingest (TIDEMARK_OTLP_HOST; default 127.0.0.1)")
+    .option("--otlp-port <port>", "OTLP ingest (TIDEMARK_OTLP_PORT; default 4318)")
+    .option("--clickhouse-port <port>", "embedded ClickHouse (TIDEMARK_CLICKHOUSE_PORT; default 8123)")
+    .option("--viewer-port <port>", "viewer (TIDEMARK_VIEWER_PORT; default 4300)")
+    .option("--alerts-port <port>", "alert evaluator (TIDEMARK_ALERTS_PORT; default 4301)");
+}
