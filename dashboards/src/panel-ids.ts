@@ -1,0 +1,21 @@
+/**
+ * Ids of the panels that others point at (alert rules, links). An id is for ever: a link in an old notification must open
+ * the same question.
+ */
+export const DASHBOARDS = {
+  overview: "tidemark-overview",
+  compare: "tidemark-compare",
+  node: "tidemark-node",
+  django: "tidemark-django",
+} as const;
+
+export const PANELS = {
+  freshness: 17,
+  eventLoopWait: 211,
+  eventLoopStall: 212,
+  libuvWait: 221,
+  nodePoolWait: 231,
+  busyThreads: 311,
+  threadWait: 312,
+  listenQueue: 321,
+} as const;
