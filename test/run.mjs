@@ -13,7 +13,13 @@ const python = process.env.TIDEMARK_PYTHON ?? join(root, ".venv", "bin", "python
 const reports = mkdtempSync(join(tmpdir(), "tidemark-test-"));
 const bin = (name) => join(root, "node_modules", ".bin", name);
 
-const check = (name, command, args, cwd = root) => ({ name, command, args, cwd, count: (code) => ({ passed: Number(code === 0), failed: Number(code !== 0) }) });
+const check = (name, command, args, cwd = root) => ({
+  name,
+  command,
+  args,
+  cwd,
+  count: (code) => ({ passed: Number(code === 0), failed: Number(code !== 0) }),
+});
 const vitest = (project) => {
   const report = join(reports, `${project}.json`);
   const args = ["run", "--project", project, "--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
@@ -68,7 +74,9 @@ for (const name of asked.length > 0 ? asked : Object.keys(suites)) {
     totals.passed += passed;
     totals.failed += failed;
     leftOut.push(...skipped.map((title) => `${suite.name}: ${title}`));
-    rows.push(`${failed === 0 ? "ok  " : "FAIL"} ${suite.name}: ${passed} passed, ${failed} failed in ${Math.round((Date.now() - started) / 1000)} s`);
+    rows.push(
+      `${failed === 0 ? "ok  " : "FAIL"} ${suite.name}: ${passed} passed, ${failed} failed in ${Math.round((Date.now() - started) / 1000)} s`,
+    );
   }
 }
 rmSync(reports, { recursive: true, force: true });
@@ -98,7 +106,9 @@ function countVitest(report, code) {
   const { testResults } = JSON.parse(result);
   const tests = testResults.flatMap((file) => file.assertionResults);
   const by = (status) => tests.filter((test) => test.status === status);
-  const brokenFiles = testResults.filter((file) => file.status === "failed" && !file.assertionResults.some((test) => test.status === "failed"));
+  const brokenFiles = testResults.filter(
+    (file) => file.status === "failed" && !file.assertionResults.some((test) => test.status === "failed"),
+  );
   const failed = by("failed").length + brokenFiles.length;
   const skipped = [...by("skipped"), ...by("pending"), ...by("todo")].map((test) => test.fullName);
   return { passed: by("passed").length, failed: failed === 0 && code !== 0 ? 1 : failed, skipped };
@@ -111,7 +121,11 @@ function countJunit(report, code) {
   const number = (name) => Number(suite.match(new RegExp(`${name}="(\\d+)"`))?.[1] ?? 0);
   const failed = number("failures") + number("errors");
   const cases = [...xml.matchAll(/<testcase [^>]*name="([^"]*)"[^>]*>\s*<skipped/g)].map((match) => match[1]);
-  return { passed: number("tests") - failed - number("skipped"), failed: failed === 0 && code !== 0 ? 1 : failed, skipped: cases };
+  return {
+    passed: number("tests") - failed - number("skipped"),
+    failed: failed === 0 && code !== 0 ? 1 : failed,
+    skipped: cases,
+  };
 }
 
 function readReport(path) {

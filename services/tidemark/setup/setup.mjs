@@ -36,7 +36,10 @@ function checkNode() {
 
 async function installNodePackages() {
   const stamp = join(root, "node_modules", ".tidemark-stamp");
-  const wanted = hash(["package-lock.json", "package.json"], [process.versions.modules, process.platform, process.arch]);
+  const wanted = hash(
+    ["package-lock.json", "package.json"],
+    [process.versions.modules, process.platform, process.arch],
+  );
   if (read(stamp) === wanted) return;
   await run("Installing the Node packages (about a minute the first time)", "npm", ["ci", "--no-audit", "--no-fund"]);
   writeFileSync(stamp, wanted);
@@ -80,7 +83,9 @@ function findPython() {
   const names = named ? [named] : PYTHON_NAMES;
   const seen = [];
   for (const name of names) {
-    const { status, stdout } = spawnSync(name, ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"], { encoding: "utf8" });
+    const { status, stdout } = spawnSync(name, ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"], {
+      encoding: "utf8",
+    });
     if (status !== 0) continue;
     const [major = 0, minor = 0] = stdout.trim().split(".").map(Number);
     if (major > MIN_PYTHON[0] || (major === MIN_PYTHON[0] && minor >= MIN_PYTHON[1])) return name;
@@ -98,12 +103,19 @@ function run(title, command, args, { quiet = false } = {}) {
     const started = Date.now();
     const tty = process.stderr.isTTY;
     if (!quiet) process.stderr.write(`tidemark: ${title} ...${tty ? "" : "\n"}`);
-    const child = spawn(command, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"], shell: process.platform === "win32" });
+    const child = spawn(command, args, {
+      cwd: root,
+      stdio: ["ignore", "pipe", "pipe"],
+      shell: process.platform === "win32",
+    });
     const lines = [];
     const keep = (chunk) => lines.push(chunk.toString());
     child.stdout.on("data", keep);
     child.stderr.on("data", keep);
-    const timer = tty && !quiet ? setInterval(() => process.stderr.write(`\rtidemark: ${title} ... ${seconds(started)} s`), 1000) : undefined;
+    const timer =
+      tty && !quiet
+        ? setInterval(() => process.stderr.write(`\rtidemark: ${title} ... ${seconds(started)} s`), 1000)
+        : undefined;
     child.on("error", (error) => fail(`${command}: ${error.message}`));
     child.on("close", (code) => {
       clearInterval(timer);
@@ -111,7 +123,12 @@ function run(title, command, args, { quiet = false } = {}) {
         process.stderr.write(`\n${lines.join("").trimEnd().split("\n").slice(-TAIL_LINES).join("\n")}\n`);
         fail(`${title}: ${command} ended with ${code}. The lines above say why.`);
       }
-      if (!quiet) process.stderr.write(tty ? `\rtidemark: ${title} ... done in ${seconds(started)} s\n` : `tidemark: done in ${seconds(started)} s\n`);
+      if (!quiet)
+        process.stderr.write(
+          tty
+            ? `\rtidemark: ${title} ... done in ${seconds(started)} s\n`
+            : `tidemark: done in ${seconds(started)} s\n`,
+        );
       resolve();
     });
   });

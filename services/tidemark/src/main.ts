@@ -9,7 +9,9 @@ import { isConnectionError } from "./running.ts";
 import { DEFAULT_DATA_DIR, UsageError } from "./settings.ts";
 import { say } from "./terminal.ts";
 
-const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string };
+const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
+  version: string;
+};
 
 const program = new Command("tidemark")
   .description("Self-hosted performance observability for Django and Node services: where do requests wait?")
@@ -42,7 +44,10 @@ try {
 } catch (error) {
   if (error instanceof UsageError) say(`tidemark: ${error.message}`);
   else if (isConnectionError(error)) say(`tidemark: ClickHouse can't be reached: ${(error as Error).message}`);
-  else say(`tidemark: ${error instanceof Error ? (process.env["TIDEMARK_DEBUG"] ? error.stack : error.message) : String(error)}`);
+  else
+    say(
+      `tidemark: ${error instanceof Error ? (process.env.TIDEMARK_DEBUG ? error.stack : error.message) : String(error)}`,
+    );
   process.exitCode = 1;
 }
 

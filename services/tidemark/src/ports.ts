@@ -28,7 +28,9 @@ export async function assertFree(wanted: readonly WantedPort[], host: string): P
   const lines: string[] = [];
   for (const { service, port, variable, flag } of wanted) {
     if (await isFree(port, host)) continue;
-    lines.push(`Port ${port} on ${host} (${service}) is taken: stop what listens there, or use ${flag} or ${variable}.`);
+    lines.push(
+      `Port ${port} on ${host} (${service}) is taken: stop what listens there, or use ${flag} or ${variable}.`,
+    );
   }
   if (lines.length > 0) throw new UsageError(lines.join("\n"));
 }

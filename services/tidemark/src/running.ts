@@ -1,5 +1,5 @@
-import { createStoreClient, migrate } from "@tidemark/store";
 import { join } from "node:path";
+import { createStoreClient, migrate } from "@tidemark/store";
 import { assertFree, type WantedPort } from "./ports.ts";
 import { isLoopback, prepareDataDir, type Settings, writerPassword } from "./settings.ts";
 import { alertsSpec, engineSpec, ingestSpec, type Urls, urls, viewerSpec, withoutPassword } from "./stack.ts";
@@ -32,8 +32,20 @@ export function wantedPorts(settings: Settings, { viewer = true, alerts = true }
       flag: "--clickhouse-port",
     });
   }
-  if (viewer) wanted.push({ service: "viewer", port: settings.viewerPort, variable: "TIDEMARK_VIEWER_PORT", flag: "--viewer-port" });
-  if (alerts) wanted.push({ service: "alerts", port: settings.alertsPort, variable: "TIDEMARK_ALERTS_PORT", flag: "--alerts-port" });
+  if (viewer)
+    wanted.push({
+      service: "viewer",
+      port: settings.viewerPort,
+      variable: "TIDEMARK_VIEWER_PORT",
+      flag: "--viewer-port",
+    });
+  if (alerts)
+    wanted.push({
+      service: "alerts",
+      port: settings.alertsPort,
+      variable: "TIDEMARK_ALERTS_PORT",
+      flag: "--alerts-port",
+    });
   return wanted;
 }
 
@@ -52,7 +64,9 @@ export async function startTidemark(settings: Settings, options: StartOptions): 
   try {
     const engine = settings.clickhouseUrl ? undefined : engineSpec(settings, password, options.env);
     await Promise.all([
-      (engine ? supervisor.start(engine) : Promise.resolve()).then(() => migrateOrExplain(addresses, settings, options)),
+      (engine ? supervisor.start(engine) : Promise.resolve()).then(() =>
+        migrateOrExplain(addresses, settings, options),
+      ),
       supervisor.start(ingestSpec(settings, addresses, options.env)),
       options.viewer ? supervisor.start(viewerSpec(settings, addresses, options.env)) : undefined,
       options.alerts ? supervisor.start(alertsSpec(settings, addresses, options.env)) : undefined,
@@ -112,4 +126,3 @@ export function isConnectionError(error: unknown): boolean {
 export function readerClient(addresses: Urls): ReturnType<typeof createStoreClient> {
   return createStoreClient(addresses.clickhouseReader, { readOnly: true });
 }
-

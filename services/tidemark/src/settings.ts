@@ -38,21 +38,21 @@ export const DEFAULT_DATA_DIR = ".tidemark";
  * @throws UsageError where a port is no port or the host is not loopback and no token is set.
  */
 export function readSettings(flags: SettingsFlags, env: NodeJS.ProcessEnv): Settings {
-  const host = flags.host ?? env["TIDEMARK_OTLP_HOST"] ?? "127.0.0.1";
-  const token = env["TIDEMARK_TOKEN"] || undefined;
+  const host = flags.host ?? env.TIDEMARK_OTLP_HOST ?? "127.0.0.1";
+  const token = env.TIDEMARK_TOKEN || undefined;
   if (!isLoopback(host) && !token) {
     throw new UsageError(
       `Listening on ${host} makes the ingest reachable from other machines: set TIDEMARK_TOKEN to a secret that the agents send too.`,
     );
   }
   return {
-    dataDir: resolve(flags.dataDir ?? env["TIDEMARK_DATA_DIR"] ?? DEFAULT_DATA_DIR),
+    dataDir: resolve(flags.dataDir ?? env.TIDEMARK_DATA_DIR ?? DEFAULT_DATA_DIR),
     host,
     otlpPort: port(flags.otlpPort, env, "TIDEMARK_OTLP_PORT", 4318),
     clickhousePort: port(flags.clickhousePort, env, "TIDEMARK_CLICKHOUSE_PORT", 8123),
     viewerPort: port(flags.viewerPort, env, "TIDEMARK_VIEWER_PORT", 4300),
     alertsPort: port(flags.alertsPort, env, "TIDEMARK_ALERTS_PORT", 4301),
-    clickhouseUrl: flags.clickhouseUrl ?? (env["TIDEMARK_CLICKHOUSE_URL"] || undefined),
+    clickhouseUrl: flags.clickhouseUrl ?? (env.TIDEMARK_CLICKHOUSE_URL || undefined),
     token,
   };
 }

@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import type { ProcessSpec } from "./supervisor.ts";
 import type { Settings } from "./settings.ts";
+import type { ProcessSpec } from "./supervisor.ts";
 
 const require = createRequire(import.meta.url);
 
@@ -72,7 +72,11 @@ export function ingestSpec(settings: Settings, { clickhouseWriter, otlp }: Urls,
   };
 }
 
-export function viewerSpec(settings: Settings, { clickhouseReader, viewer, alerts }: Urls, env: NodeJS.ProcessEnv): ProcessSpec {
+export function viewerSpec(
+  settings: Settings,
+  { clickhouseReader, viewer, alerts }: Urls,
+  env: NodeJS.ProcessEnv,
+): ProcessSpec {
   return {
     name: "viewer",
     ...node("@tidemark/viewer"),
@@ -87,7 +91,11 @@ export function viewerSpec(settings: Settings, { clickhouseReader, viewer, alert
   };
 }
 
-export function alertsSpec(settings: Settings, { clickhouseWriter, viewer, alerts }: Urls, env: NodeJS.ProcessEnv): ProcessSpec {
+export function alertsSpec(
+  settings: Settings,
+  { clickhouseWriter, viewer, alerts }: Urls,
+  env: NodeJS.ProcessEnv,
+): ProcessSpec {
   return {
     name: "alerts",
     ...node("@tidemark/alerts"),
@@ -108,7 +116,7 @@ export function inherited(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const copy = { ...env };
   for (const name of NOT_INHERITED) delete copy[name];
   const direct = ["127.0.0.1", "localhost", "::1"];
-  const noProxy = [...(env["NO_PROXY"] ?? env["no_proxy"] ?? "").split(",").filter(Boolean), ...direct].join(",");
+  const noProxy = [...(env.NO_PROXY ?? env.no_proxy ?? "").split(",").filter(Boolean), ...direct].join(",");
   return { ...copy, NO_PROXY: noProxy, no_proxy: noProxy };
 }
 

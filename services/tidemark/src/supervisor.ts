@@ -131,7 +131,9 @@ export class Supervisor {
     // A process that never became ready is reported by start(), not started again.
     if (entry.spec.readyUrl !== undefined && !entry.ready) return;
     if (Date.now() - entry.startedAt > STABLE_MS) entry.backoffMs = BACKOFF_FIRST_MS;
-    this.#report(`${entry.spec.name} ended (${entry.exit}); starting it again. Its log: ${join(this.#logDir, `${entry.spec.name}.log`)}`);
+    this.#report(
+      `${entry.spec.name} ended (${entry.exit}); starting it again. Its log: ${join(this.#logDir, `${entry.spec.name}.log`)}`,
+    );
     await delay(entry.backoffMs);
     if (entry.stopping) return;
     entry.backoffMs = Math.min(BACKOFF_MAX_MS, entry.backoffMs * 2);
@@ -154,7 +156,9 @@ export class Supervisor {
       }
       await delay(POLL_MS);
     }
-    throw new Error(`${name} was not ready at ${readyUrl} within ${readyTimeoutMs / 1000} s.\n${entry.tail.join("\n")}`);
+    throw new Error(
+      `${name} was not ready at ${readyUrl} within ${readyTimeoutMs / 1000} s.\n${entry.tail.join("\n")}`,
+    );
   }
 }
 

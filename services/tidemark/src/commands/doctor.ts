@@ -43,8 +43,10 @@ function nodeVersion(): Check {
 }
 
 function pythonVersion(): Check {
-  const python = process.env["TIDEMARK_PYTHON_BASE"] ?? "python3";
-  const { stdout, status } = spawnSync(python, ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"], { encoding: "utf8" });
+  const python = process.env.TIDEMARK_PYTHON_BASE ?? "python3";
+  const { stdout, status } = spawnSync(python, ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"], {
+    encoding: "utf8",
+  });
   const [major = 0, minor = 0] = (stdout ?? "").trim().split(".").map(Number);
   const ok = status === 0 && (major > MIN_PYTHON[0] || (major === MIN_PYTHON[0] && minor >= MIN_PYTHON[1]));
   const todo = `The Django agent and the demo need Python ${MIN_PYTHON.join(".")} or newer; the service itself does not.`;
@@ -86,14 +88,25 @@ async function running(addresses: Urls): Promise<Check[]> {
   const ready = await answers(`${otlp}/readyz`);
   const checks: Check[] = [
     { name: "ingest", ok: true, found: `answers at ${otlp}` },
-    { name: "ingest writes to ClickHouse", ok: ready, found: ready ? "yes" : "no", todo: "Its log says why: logs/ingest.log in the data directory." },
+    {
+      name: "ingest writes to ClickHouse",
+      ok: ready,
+      found: ready ? "yes" : "no",
+      todo: "Its log says why: logs/ingest.log in the data directory.",
+    },
     await answering("viewer", `${viewer}/healthz`),
     await answering("alerts", `${alerts}/healthz`),
   ];
   const client = readerClient(addresses);
   try {
-    const versionRows = await (await client.query({ query: "SELECT version() AS version", format: "JSONEachRow" })).json<{ version: string }>();
-    checks.push({ name: "ClickHouse", ok: true, found: `${versionRows[0]?.version} at ${withoutPassword(addresses.clickhouseReader)}` });
+    const versionRows = await (
+      await client.query({ query: "SELECT version() AS version", format: "JSONEachRow" })
+    ).json<{ version: string }>();
+    checks.push({
+      name: "ClickHouse",
+      ok: true,
+      found: `${versionRows[0]?.version} at ${withoutPassword(addresses.clickhouseReader)}`,
+    });
     const query = `SELECT runtime, uniqExact(service) AS services, uniqExact(instance) AS processes, toUInt32(dateDiff('second', max(ts), now())) AS age
       FROM resource_samples WHERE ts > now() - INTERVAL 1 HOUR GROUP BY runtime`;
     type Row = { runtime: string; services: string; processes: string; age: number };
@@ -113,7 +126,11 @@ async function running(addresses: Urls): Promise<Check[]> {
   }
   return checks;
 
-  function agent(rows: readonly { runtime: string; services: string; processes: string; age: number }[], runtime: string, how: string): Check {
+  function agent(
+    rows: readonly { runtime: string; services: string; processes: string; age: number }[],
+    runtime: string,
+    how: string,
+  ): Check {
     const row = rows.find((candidate) => candidate.runtime === runtime);
     const ok = row !== undefined && row.age <= REPORTING_WITHIN_S;
     let found = "has not reported within the last hour";
@@ -125,5 +142,10 @@ async function running(addresses: Urls): Promise<Check[]> {
 
 async function answering(name: string, url: string): Promise<Check> {
   const ok = await answers(url);
-  return { name, ok, found: ok ? "answers" : `no answer from ${url}`, todo: `It was left out at the start, or its log says why: logs/${name}.log in the data directory.` };
+  return {
+    name,
+    ok,
+    found: ok ? "answers" : `no answer from ${url}`,
+    todo: `It was left out at the start, or its log says why: logs/${name}.log in the data directory.`,
+  };
 }

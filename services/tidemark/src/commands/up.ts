@@ -1,6 +1,6 @@
 import { startTidemark } from "../running.ts";
 import { readSettings, type SettingsFlags } from "../settings.ts";
-import { abortOnSignal, aborted, bold, say, table } from "../terminal.ts";
+import { aborted, abortOnSignal, bold, say, table } from "../terminal.ts";
 
 export interface UpFlags extends SettingsFlags {
   viewer: boolean;

@@ -1,0 +1,60 @@
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { collect, freePorts, PYTHON, ROOT, until } from "./support/tidemark.ts";
+
+const STOP_WITHIN_MS = 5_000;
+
+it("stops the whole demo within 5 s of Ctrl-C, leaving no process, no port and no data", async () => {
+  const scratch = mkdtempSync(join(tmpdir(), "tidemark stop "));
+  const [otlp = 0, clickhouse = 0, viewer = 0, alerts = 0] = await freePorts(4);
+  const marker = `tidemark-stop-${process.pid}-${Date.now()}`;
+  const args = [
+    join(ROOT, "services/tidemark/dist/main.js"),
+    "demo",
+    "--headless",
+    "--otlp-port",
+    `${otlp}`,
+    "--clickhouse-port",
+    `${clickhouse}`,
+  ];
+  const demo = spawn(process.execPath, [...args, "--viewer-port", `${viewer}`, "--alerts-port", `${alerts}`], {
+    env: { ...process.env, TMPDIR: scratch, TIDEMARK_PYTHON: PYTHON, TIDEMARK_TEST_MARKER: marker },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const output = collect(demo);
+  const ended = new Promise<number | null>((resolve) => demo.once("exit", (code) => resolve(code)));
+  try {
+    await until("the demo to show both services", () => /ready/i.test(output()), 90_000);
+    expect(marked(marker).length).toBeGreaterThan(6);
+    const asked = Date.now();
+    demo.kill("SIGINT");
+    const code = await ended;
+    const took = Date.now() - asked;
+    console.log(`stopped in ${took} ms with exit code ${code}`);
+    expect(took).toBeLessThan(STOP_WITHIN_MS);
+    expect(code, output()).toBe(0);
+    expect(marked(marker)).toEqual([]);
+    expect(readdirSync(scratch)).toEqual([]);
+  } finally {
+    if (demo.exitCode === null) demo.kill("SIGKILL");
+    if (existsSync(scratch)) rmSync(scratch, { recursive: true, force: true });
+  }
+});
+
+/** Command lines of the processes that carry the marker in their environment. */
+function marked(marker: string): string[] {
+  const found: string[] = [];
+  for (const entry of readdirSync("/proc")) {
+    if (!/^\d+$/.test(entry) || Number(entry) === process.pid) continue;
+    try {
+      if (!readFileSync(`/proc/${entry}/environ`, "utf8").includes(marker)) continue;
+      found.push(readFileSync(`/proc/${entry}/cmdline`, "utf8").replaceAll("\0", " "));
+    } catch {
+      // It ended while we looked.
+    }
+  }
+  return found;
+}
