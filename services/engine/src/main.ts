@@ -1,0 +1,38 @@
+// The engine's process. Queries run on libuv's pool, one thread each; its size is read once, at its first use, so
+// everything else is loaded after it is set.
+const POOL_THREADS = "24";
+const EXIT_SECONDS = 4.5;
+process.env.UV_THREADPOOL_SIZE ??= POOL_THREADS;
+
+const { configFromEnvironment, startEngine } = await import("./index.ts");
+const { pino } = await import("pino");
+const log = pino({ name: "tidemark-engine" });
+
+try {
+  const config = configFromEnvironment(process.env);
+  const started = performance.now();
+  const engine = await startEngine(config);
+  log.info({ url: engine.url, dataDirectory: config.dataDirectory, startMs: Math.round(performance.now() - started) }, "engine ready");
+  let stopping = false;
+  const stop = (signal: string): void => {
+    if (stopping) return;
+    stopping = true;
+    log.info({ signal }, "engine stopping");
+    setTimeout(() => process.kill(process.pid, "SIGKILL"), EXIT_SECONDS * 1e3).unref();
+    engine.close().then(
+      () => {
+        log.info("engine stopped");
+        process.exit(0);
+      },
+      (error) => {
+        log.error({ err: error }, "engine did not stop cleanly");
+        process.exit(1);
+      },
+    );
+  };
+  process.on("SIGTERM", stop);
+  process.on("SIGINT", stop);
+} catch (error) {
+  log.fatal(error instanceof Error ? error.message : String(error));
+  process.exit(1);
+}
