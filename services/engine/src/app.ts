@@ -1,9 +1,8 @@
 import { randomUUID } from "node:crypto";
-import type { IncomingMessage } from "node:http";
 import { hostname } from "node:os";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
-import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from "fastify";
 import { authenticate } from "./auth.ts";
 import { readIncoming } from "./body.ts";
 import type { EngineConfig } from "./config.ts";
@@ -27,7 +26,7 @@ export function buildEngine(config: EngineConfig): FastifyInstance {
   const app = Fastify({
     bodyLimit: BODY_LIMIT_BYTES,
     logger: config.logLevel === "silent" ? false : { level: config.logLevel, name: "tidemark-engine" },
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: "idle",
     routerOptions: { ignoreTrailingSlash: true },
   });
@@ -43,12 +42,17 @@ export function buildEngine(config: EngineConfig): FastifyInstance {
   app.get("/ping", async (_request, reply) => reply.type("text/plain").send("Ok.\n"));
   app.get("/replicas_status", async (_request, reply) => reply.type("text/plain").send("Ok.\n"));
   app.get("/healthz", async () => ({ status: "ok" }));
-  app.get("/readyz", async (_request, reply) => reply.code(draining ? 503 : 200).send({ status: draining ? "draining" : "ready" }));
+  app.get("/readyz", async (_request, reply) =>
+    reply.code(draining ? 503 : 200).send({ status: draining ? "draining" : "ready" }),
+  );
   app.get("/metrics", async (_request, reply) => reply.type("text/plain; version=0.0.4").send(prometheusText(service)));
   app.get("/", (request, reply) => handle(request, reply, service, config));
   app.post("/", (request, reply) => handle(request, reply, service, config));
   app.setNotFoundHandler(async (request, reply) =>
-    reply.code(404).type("text/plain").send(`There is no handle ${request.url.split("?")[0]}\n`),
+    reply
+      .code(404)
+      .type("text/plain")
+      .send(`There is no handle ${request.url.split("?")[0]}\n`),
   );
   return app;
 }
@@ -65,10 +69,14 @@ async function handle(request: FastifyRequest, reply: FastifyReply, service: Eng
     request.raw.resume();
     const exception = toException(error);
     const status = httpStatus(exception.code);
-    if (status >= 500) request.log.warn({ code: exception.code, message: exception.message.slice(0, 500) }, "query failed");
+    if (status >= 500)
+      request.log.warn({ code: exception.code, message: exception.message.slice(0, 500) }, "query failed");
     if (status === 401) reply.header("WWW-Authenticate", 'Basic realm="ClickHouse server HTTP API"');
     reply.header("X-ClickHouse-Exception-Code", exception.code);
-    return reply.code(status).type("text/plain; charset=UTF-8").send(`${exception.message} (version ${service.engine.version})\n`);
+    return reply
+      .code(status)
+      .type("text/plain; charset=UTF-8")
+      .send(`${exception.message} (version ${service.engine.version})\n`);
   }
 }
 
@@ -79,7 +87,9 @@ async function answer(
   service: EngineService,
   config: EngineConfig,
 ) {
-  const role = authenticate(request.headers, url, config);
+  const user = authenticate(request.headers, url, config);
+  // A writer may ask to be held to reading, as with a server's setting of that name.
+  const role = (url.get("readonly") ?? "0") === "0" ? user : "reader";
   const urlQuery = url.get("query") ?? "";
   if (request.method === "GET" && urlQuery === "") return reply.type("text/html; charset=UTF-8").send("Ok.\n");
   const settings = readSettings(url, role === "reader");
@@ -92,7 +102,7 @@ async function answer(
     const block = helloBlock(hostname().slice(0, 100), engine.version, engine.timezone, revision);
     return reply.header("X-ClickHouse-Format", "Native").type(contentType("Native")).send(block);
   }
-  const signal = abortedWhenGone(request.raw, reply);
+  const signal = abortedWhenGone(reply);
   const result = await service.run({
     role,
     incoming,
@@ -112,9 +122,9 @@ async function answer(
 }
 
 /** Aborts when the client hangs up before its answer is complete: nobody waits for that query any more. */
-function abortedWhenGone(request: IncomingMessage, reply: FastifyReply): AbortSignal {
+function abortedWhenGone(reply: FastifyReply): AbortSignal {
   const controller = new AbortController();
-  request.socket.once("close", () => {
+  reply.raw.once("close", () => {
     if (!reply.raw.writableFinished) controller.abort();
   });
   return controller.signal;

@@ -26,7 +26,11 @@ export async function readIncoming(request: IncomingMessage, urlQuery: string): 
   const body = decoded(request);
   const early = urlQuery === "" ? undefined : tryInsertHead(urlQuery);
   if (early !== undefined) {
-    return { sql: urlQuery, statement: early, rows: startingWith(Buffer.from(urlQuery.slice(early.insert.dataStart)), body) };
+    return {
+      sql: urlQuery,
+      statement: early,
+      rows: startingWith(Buffer.from(urlQuery.slice(early.insert.dataStart)), body),
+    };
   }
   const iterator = body[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
   const parts: Buffer[] = urlQuery === "" ? [] : [Buffer.from(urlQuery)];
@@ -50,7 +54,11 @@ export async function readIncoming(request: IncomingMessage, urlQuery: string): 
     if (statement !== undefined) {
       const dataStart = Buffer.byteLength(text.slice(0, statement.insert.dataStart));
       const rest = ended ? undefined : remaining(iterator);
-      return { sql: text.slice(0, statement.insert.dataStart), statement, rows: startingWith(head.subarray(dataStart), rest) };
+      return {
+        sql: text.slice(0, statement.insert.dataStart),
+        statement,
+        rows: startingWith(head.subarray(dataStart), rest),
+      };
     }
   }
   await read(MAX_QUERY_BYTES + 1);
@@ -69,7 +77,9 @@ export async function spool(rows: Readable, file: string): Promise<number> {
 
 function decoded(request: IncomingMessage): Readable {
   const encoding = request.headers["content-encoding"]?.toLowerCase() ?? "identity";
-  const unzip = { gzip: createGunzip, "x-gzip": createGunzip, deflate: createInflate, br: createBrotliDecompress }[encoding];
+  const unzip = { gzip: createGunzip, "x-gzip": createGunzip, deflate: createInflate, br: createBrotliDecompress }[
+    encoding
+  ];
   if (unzip !== undefined) {
     const stream = unzip();
     pipeline(request, stream).catch((error) => stream.destroy(error));
@@ -92,7 +102,8 @@ async function next(iterator: AsyncIterator<Buffer>): Promise<Buffer | undefined
 const badBody = (error: unknown) =>
   new ClickHouseException(354, `Cannot read the body: ${(error as Error).message}`, "CANNOT_DECOMPRESS");
 
-const looksLikeInsert = (head: Buffer) => /^(\s|\/\*[\s\S]*?\*\/|--[^\n]*\n)*INSERT\b/i.test(head.subarray(0, HEAD_BYTES).toString("latin1"));
+const looksLikeInsert = (head: Buffer) =>
+  /^(\s|\/\*[\s\S]*?\*\/|--[^\n]*\n)*INSERT\b/i.test(head.subarray(0, HEAD_BYTES).toString("latin1"));
 
 /** Rows may be binary, so the text after the statement need not be UTF-8: only what is decodable before it counts. */
 function validUtf8Prefix(bytes: Buffer): string {

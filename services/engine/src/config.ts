@@ -31,7 +31,9 @@ export interface EngineConfig {
 }
 
 /** Everything but where the data is has a default that suits a laptop. */
-export function engineConfig(options: Partial<EngineConfig> & Pick<EngineConfig, "dataDirectory" | "writerPassword">): EngineConfig {
+export function engineConfig(
+  options: Partial<EngineConfig> & Pick<EngineConfig, "dataDirectory" | "writerPassword">,
+): EngineConfig {
   return {
     host: "127.0.0.1",
     port: DEFAULT_PORT,
@@ -54,7 +56,9 @@ export function configFromEnvironment(env: NodeJS.ProcessEnv): EngineConfig {
   const host = env.TIDEMARK_CLICKHOUSE_HOST || "127.0.0.1";
   const readerPassword = env.TIDEMARK_ENGINE_READER_PASSWORD ?? "";
   if (!isLoopback(host) && readerPassword === "") {
-    throw new Error(`TIDEMARK_CLICKHOUSE_HOST is ${host}: set TIDEMARK_ENGINE_READER_PASSWORD before listening beyond this machine.`);
+    throw new Error(
+      `TIDEMARK_CLICKHOUSE_HOST is ${host}: set TIDEMARK_ENGINE_READER_PASSWORD before listening beyond this machine.`,
+    );
   }
   const memory = env.TIDEMARK_ENGINE_MEMORY;
   return engineConfig({
@@ -106,7 +110,9 @@ function keptPassword(dataDirectory: string): string {
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code !== "EEXIST") {
-      throw new Error(`Cannot write to the data directory ${dataDirectory} (${code}). Set TIDEMARK_DATA_DIR to a directory this user may write to.`);
+      throw new Error(
+        `Cannot write to the data directory ${dataDirectory} (${code}). Set TIDEMARK_DATA_DIR to a directory this user may write to.`,
+      );
     }
   }
   return readFileSync(file, "utf8").trim();

@@ -1,5 +1,8 @@
 const TYPES: readonly [RegExp, string][] = [
-  [/^(JSON|JSONStrings|JSONColumns\w*|JSONCompact\w*|JSONObjectEachRow|PrettyJSONEachRow)$/, "application/json; charset=UTF-8"],
+  [
+    /^(JSON|JSONStrings|JSONColumns\w*|JSONCompact\w*|JSONObjectEachRow|PrettyJSONEachRow)$/,
+    "application/json; charset=UTF-8",
+  ],
   [/^(JSON\w*EachRow\w*|JSONLines|NDJSON)$/, "application/x-ndjson; charset=UTF-8"],
   [/^CSV/, "text/csv; charset=UTF-8; header=absent"],
   [/^(TabSeparated|TSV)/, "text/tab-separated-values; charset=UTF-8"],

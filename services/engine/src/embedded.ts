@@ -1,6 +1,6 @@
+import { randomUUID } from "node:crypto";
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { randomUUID } from "node:crypto";
 import { Session } from "chdb";
 import { ClickHouseException, toException } from "./exception.ts";
 import { quoteIdentifier, quoteString } from "./sql/lexer.ts";
@@ -59,7 +59,9 @@ export class EmbeddedEngine {
    */
   constructor(directory: string, memoryBytes: number) {
     if (MEMORY_GLOB.test(directory)) {
-      throw new Error(`The data directory ${directory} must not contain * ? { or }: the engine reads them as wildcards.`);
+      throw new Error(
+        `The data directory ${directory} must not contain * ? { or }: the engine reads them as wildcards.`,
+      );
     }
     this.path = join(directory, "data");
     this.temporaryDirectory = join(directory, "tmp");
@@ -70,10 +72,13 @@ export class EmbeddedEngine {
       writeFileSync(configFile, serverConfiguration(memoryBytes));
     } catch (error) {
       const reason = (error as NodeJS.ErrnoException).code ?? String(error);
-      throw new Error(`Cannot write to the data directory ${directory} (${reason}). Set TIDEMARK_DATA_DIR to a directory this user may write to.`);
+      throw new Error(
+        `Cannot write to the data directory ${directory} (${reason}). Set TIDEMARK_DATA_DIR to a directory this user may write to.`,
+      );
     }
     this.control = open(this.path, directory, [`--config-file=${configFile}`]);
-    for (const name of readdirSync(this.temporaryDirectory)) rmSync(join(this.temporaryDirectory, name), { force: true });
+    for (const name of readdirSync(this.temporaryDirectory))
+      rmSync(join(this.temporaryDirectory, name), { force: true });
     const [version, timezone] = this.control.query("SELECT version(), timezone()", "TSV").trim().split("\t");
     this.version = version ?? "";
     this.timezone = timezone ?? "UTC";
@@ -119,7 +124,12 @@ export class EmbeddedEngine {
       query.signal?.addEventListener("abort", kill, { once: true });
       try {
         const result = await session.queryAsync(`${query.sql}\n/* tidemark-query:${id} */`, { format: query.format });
-        return { bytes: result.bytes(), elapsedSeconds: result.elapsed, rows: result.rowsRead, rowsBytes: result.bytesRead };
+        return {
+          bytes: result.bytes(),
+          elapsedSeconds: result.elapsed,
+          rows: result.rowsRead,
+          rowsBytes: result.bytesRead,
+        };
       } finally {
         query.signal?.removeEventListener("abort", kill);
       }
@@ -133,7 +143,10 @@ const cancelled = (): ClickHouseException => new ClickHouseException(394, "Query
 
 /** Statements that prepare a fresh connection; `readonly` comes last, as nothing may be set after it. */
 function preamble(query: Query): string[] {
-  const settings: Record<string, string> = { max_execution_time: String(query.limits.maxExecutionSeconds), ...query.settings };
+  const settings: Record<string, string> = {
+    max_execution_time: String(query.limits.maxExecutionSeconds),
+    ...query.settings,
+  };
   if (query.limits.maxMemoryBytes !== undefined) settings.max_memory_usage = String(query.limits.maxMemoryBytes);
   if (query.limits.maxResultBytes !== undefined) {
     settings.max_result_bytes = String(query.limits.maxResultBytes);
@@ -153,7 +166,9 @@ function open(path: string, directory: string, connectionArgs: string[]): Sessio
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     if (message.includes(`Code: ${CANNOT_LOCK_CODE}`) || /lock file|in use/i.test(message)) {
-      throw new Error(`The data directory ${directory} is in use by another engine process. Stop it, or set TIDEMARK_DATA_DIR to another directory.`);
+      throw new Error(
+        `The data directory ${directory} is in use by another engine process. Stop it, or set TIDEMARK_DATA_DIR to another directory.`,
+      );
     }
     throw new Error(`The engine cannot open ${directory}: ${message}`);
   }

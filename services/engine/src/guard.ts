@@ -47,12 +47,19 @@ export function checkText(sql: string, tableFunctions: ReadonlySet<string>): voi
   const first = tokens.find((token) => token.text !== "(");
   if (first === undefined) throw syntaxError("Empty query");
   if (first.kind !== "word" || !VERBS.has(first.text.toUpperCase())) {
-    throw accessDenied(`The read-only user may run SELECT, WITH, SHOW, DESCRIBE, EXISTS and EXPLAIN, not ${first.text}`);
+    throw accessDenied(
+      `The read-only user may run SELECT, WITH, SHOW, DESCRIBE, EXISTS and EXPLAIN, not ${first.text}`,
+    );
   }
   for (const [i, token] of tokens.entries()) checkToken(token, tokens[i - 1], tokens[i + 1], tableFunctions);
 }
 
-function checkToken(token: Token, before: Token | undefined, after: Token | undefined, tables: ReadonlySet<string>): void {
+function checkToken(
+  token: Token,
+  before: Token | undefined,
+  after: Token | undefined,
+  tables: ReadonlySet<string>,
+): void {
   if (token.kind === "unterminated") throw syntaxError("A quote or comment is never closed");
   if (token.kind === "symbol" && token.text === ";") throw syntaxError("Multi-statements are not allowed");
   if (token.kind === "symbol" && token.text === "\\") throw syntaxError("Unexpected backslash outside a string");
@@ -61,11 +68,16 @@ function checkToken(token: Token, before: Token | undefined, after: Token | unde
   }
   if (isWord(token, "SETTINGS") && after?.kind !== "symbol" && !isWord(before, "SHOW")) {
     // `system.settings` and a column called settings are followed by a symbol, a key word or nothing; a clause by a name and `=`.
-    if (before?.text !== "." && (after?.kind === "word" || after?.kind === "quoted") && !NOT_A_CALL.has(after.text.toUpperCase())) {
+    if (
+      before?.text !== "." &&
+      (after?.kind === "word" || after?.kind === "quoted") &&
+      !NOT_A_CALL.has(after.text.toUpperCase())
+    ) {
       throw accessDenied("The read-only user may not use a SETTINGS clause: send settings as URL parameters");
     }
   }
-  if (isWord(token, "PROCESSLIST") && isWord(before, "SHOW")) throw accessDenied("The read-only user may not list processes");
+  if (isWord(token, "PROCESSLIST") && isWord(before, "SHOW"))
+    throw accessDenied("The read-only user may not list processes");
   const called = after?.kind === "symbol" && after.text === "(" && (token.kind === "word" || token.kind === "quoted");
   if (called) checkFunction(token.text, tables, true);
 }

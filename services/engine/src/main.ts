@@ -12,7 +12,10 @@ try {
   const config = configFromEnvironment(process.env);
   const started = performance.now();
   const engine = await startEngine(config);
-  log.info({ url: engine.url, dataDirectory: config.dataDirectory, startMs: Math.round(performance.now() - started) }, "engine ready");
+  log.info(
+    { url: engine.url, dataDirectory: config.dataDirectory, startMs: Math.round(performance.now() - started) },
+    "engine ready",
+  );
   let stopping = false;
   const stop = (signal: string): void => {
     if (stopping) return;

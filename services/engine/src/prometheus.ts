@@ -6,7 +6,13 @@ const PREFIX = "tidemark_engine";
 export function prometheusText(service: EngineService): string {
   const { counters, readers, writers, inserts } = service;
   const lines: string[] = [];
-  const family = (name: string, type: "counter" | "gauge", help: string, values: Record<string, number>, label?: string): void => {
+  const family = (
+    name: string,
+    type: "counter" | "gauge",
+    help: string,
+    values: Record<string, number>,
+    label?: string,
+  ): void => {
     lines.push(`# HELP ${PREFIX}_${name} ${help}`, `# TYPE ${PREFIX}_${name} ${type}`);
     for (const [key, value] of Object.entries(values)) {
       lines.push(`${PREFIX}_${name}${label === undefined ? "" : `{${label}="${key}"}`} ${value}`);
@@ -19,9 +25,29 @@ export function prometheusText(service: EngineService): string {
   const gates = { read: readers, write: writers, insert: inserts };
   const each = (of: (gate: (typeof gates)["read"]) => number) =>
     Object.fromEntries(Object.entries(gates).map(([kind, gate]) => [kind, of(gate)]));
-  family("queries_running", "gauge", "Statements that run now.", each((gate) => gate.running), "kind");
-  family("queries_waiting", "gauge", "Statements that wait for a slot.", each((gate) => gate.waiting), "kind");
-  family("queries_refused_total", "counter", "Statements refused because too many waited.", each((gate) => gate.refused), "kind");
-  family("resident_memory_bytes", "gauge", "Resident memory of the engine's process.", { all: process.memoryUsage.rss() });
+  family(
+    "queries_running",
+    "gauge",
+    "Statements that run now.",
+    each((gate) => gate.running),
+    "kind",
+  );
+  family(
+    "queries_waiting",
+    "gauge",
+    "Statements that wait for a slot.",
+    each((gate) => gate.waiting),
+    "kind",
+  );
+  family(
+    "queries_refused_total",
+    "counter",
+    "Statements refused because too many waited.",
+    each((gate) => gate.refused),
+    "kind",
+  );
+  family("resident_memory_bytes", "gauge", "Resident memory of the engine's process.", {
+    all: process.memoryUsage.rss(),
+  });
   return `${lines.join("\n")}\n`;
 }

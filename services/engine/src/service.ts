@@ -6,9 +6,9 @@ import type { Incoming } from "./body.ts";
 import { spool } from "./body.ts";
 import type { EngineConfig } from "./config.ts";
 import { type Answer, EmbeddedEngine } from "./embedded.ts";
+import { readOnly } from "./exception.ts";
 import { Gate } from "./gate.ts";
 import { checkText, checkTree } from "./guard.ts";
-import { readOnly } from "./exception.ts";
 import type { RequestSettings } from "./settings.ts";
 import { quoteString } from "./sql/lexer.ts";
 
@@ -113,7 +113,10 @@ export class EngineService {
     const tableFunctions = await this.allTableFunctions();
     checkText(sql, tableFunctions);
     const limits = {
-      maxExecutionSeconds: Math.min(request.asked.maxExecutionSeconds ?? this.config.readerSeconds, this.config.readerSeconds),
+      maxExecutionSeconds: Math.min(
+        request.asked.maxExecutionSeconds ?? this.config.readerSeconds,
+        this.config.readerSeconds,
+      ),
       maxMemoryBytes: Math.floor(this.config.memoryBytes * READER_MEMORY_SHARE),
       maxResultBytes: READER_RESULT_BYTES,
     };

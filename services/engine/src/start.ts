@@ -21,9 +21,14 @@ export async function startEngine(config: EngineConfig): Promise<RunningEngine> 
     await app.close();
     const code = (error as NodeJS.ErrnoException).code;
     if (code === "EADDRINUSE") {
-      throw new Error(`Port ${config.port} on ${config.host} is taken. Set TIDEMARK_CLICKHOUSE_PORT to a free port, or stop what uses it.`);
+      throw new Error(
+        `Port ${config.port} on ${config.host} is taken. Set TIDEMARK_CLICKHOUSE_PORT to a free port, or stop what uses it.`,
+      );
     }
-    if (code === "EACCES") throw new Error(`This user may not listen on port ${config.port}. Set TIDEMARK_CLICKHOUSE_PORT to a port above 1023.`);
+    if (code === "EACCES")
+      throw new Error(
+        `This user may not listen on port ${config.port}. Set TIDEMARK_CLICKHOUSE_PORT to a port above 1023.`,
+      );
     throw error;
   }
   const { port } = app.server.address() as AddressInfo;

@@ -49,8 +49,10 @@ export function readStatement(sql: string): Statement {
   }
   for (const [i, token] of meaningful.entries()) {
     const after = meaningful[i + 1];
-    if (isWord(token, "INTO") && isWord(after, "OUTFILE")) throw notImplemented("INTO OUTFILE is not supported over HTTP");
-    if (isWord(token, "FROM") && isWord(after, "INFILE")) throw notImplemented("FROM INFILE is not supported over HTTP");
+    if (isWord(token, "INTO") && isWord(after, "OUTFILE"))
+      throw notImplemented("INTO OUTFILE is not supported over HTTP");
+    if (isWord(token, "FROM") && isWord(after, "INFILE"))
+      throw notImplemented("FROM INFILE is not supported over HTTP");
   }
   return { verb: first.text.toUpperCase(), format: trailingFormat(meaningful), insert: undefined };
 }
@@ -91,7 +93,8 @@ function insertHead(sql: string, tokens: Token[]): InsertHead | undefined {
     if (depth > 0) continue;
     if (isWord(token, "SELECT") || isWord(token, "WITH") || isWord(token, "WATCH")) return undefined;
     if (isWord(token, "SETTINGS")) settingsAt = token;
-    if (isWord(token, "INFILE")) throw notImplemented("FROM INFILE is not supported over HTTP: send the rows as the body");
+    if (isWord(token, "INFILE"))
+      throw notImplemented("FROM INFILE is not supported over HTTP: send the rows as the body");
     if (isWord(token, "FUNCTION")) throw notImplemented("INSERT INTO FUNCTION is not supported by the embedded engine");
   }
   if (depth !== 0) return undefined;

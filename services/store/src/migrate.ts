@@ -1,0 +1,136 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { createStoreClient, parseStoreUrl, type StoreClient, urlOfClient } from "./client.ts";
+import { type Migration, readMigrations } from "./migrations.ts";
+import { completeRetention, type Retention, withRetention } from "./retention.ts";
+
+const RETRIES = 20;
+const RETRY_MS = 100;
+/** What two runners get in each other's way with; the statement is idempotent, so it is tried again. Source: ClickHouse ErrorCodes.cpp. */
+const RACE_CODES = new Set(["57", "82", "107", "159", "219", "253", "305", "473", "521", "696"]);
+
+const MIGRATIONS_TABLE = `CREATE TABLE IF NOT EXISTS schema_migrations
+(
+    number     UInt32,
+    name       String,
+    checksum   String,
+    applied_at DateTime64(3, 'UTC') DEFAULT now64(3)
+)
+ENGINE = ReplacingMergeTree(applied_at)
+ORDER BY number`;
+
+export interface MigrateOptions {
+  /** Days data is kept; changed values reach existing tables too. */
+  retention?: Partial<Retention>;
+  /** Called before each migration that is applied. */
+  onProgress?: (step: { number: number; name: string; total: number }) => void;
+  /** Directory of the SQL files; the package's own unless a test says otherwise. */
+  directory?: string;
+}
+
+export interface MigrateResult {
+  /** Numbers applied by this call. */
+  applied: number[];
+  /** Highest number of the schema now. */
+  version: number;
+}
+
+/** The schema of the database is not what this version of Tidemark can migrate. */
+export class MigrationError extends Error {
+  override name = "MigrationError";
+}
+
+/**
+ * Brings the database of `target` (a URL or a client of {@link createStoreClient}) to the newest schema, making it first.
+ *
+ * Forward only, idempotent, safe when several run at once: every statement may run twice, and the record of a
+ * migration is written after its last statement.
+ * Throws {@link MigrationError} when an applied migration's text has changed or the database is newer than this
+ * program, and the client's own error when the server cannot be reached or refuses.
+ */
+export async function migrate(target: string | StoreClient, options: MigrateOptions = {}): Promise<MigrateResult> {
+  const url = typeof target === "string" ? target : urlOfClient(target);
+  if (url === undefined) throw new TypeError("migrate needs a URL or a client made by createStoreClient");
+  const retention = completeRetention(options.retention);
+  const migrations = readMigrations(options.directory);
+  const { database } = parseStoreUrl(url);
+  const root = createStoreClient(url, { database: "default" });
+  const client = createStoreClient(url);
+  try {
+    await command(root, `CREATE DATABASE IF NOT EXISTS \`${database.replaceAll("`", "\\`")}\``);
+    await command(client, MIGRATIONS_TABLE);
+    const done = await appliedMigrations(client);
+    check(done, migrations, database);
+    const applied: number[] = [];
+    for (const migration of migrations) {
+      if (done.has(migration.number)) continue;
+      options.onProgress?.({ number: migration.number, name: migration.name, total: migrations.length });
+      for (const statement of migration.statements) await command(client, withRetention(statement, retention));
+      const { number, name, checksum } = migration;
+      await client.insert({ table: "schema_migrations", values: [{ number, name, checksum }], format: "JSONEachRow" });
+      applied.push(number);
+    }
+    await applyRetention(client, migrations, retention);
+    return { applied, version: migrations.at(-1)?.number ?? 0 };
+  } finally {
+    await Promise.all([root.close(), client.close()]);
+  }
+}
+
+async function appliedMigrations(client: StoreClient): Promise<Map<number, { name: string; checksum: string }>> {
+  const query =
+    "SELECT number, any(name) AS name, argMax(checksum, applied_at) AS checksum FROM schema_migrations GROUP BY number ORDER BY number";
+  const result = await client.query({ query, format: "JSONEachRow" });
+  const rows = await result.json<{ number: number; name: string; checksum: string }>();
+  return new Map(rows.map(({ number, name, checksum }) => [Number(number), { name, checksum }]));
+}
+
+function check(done: Map<number, { name: string; checksum: string }>, migrations: Migration[], database: string): void {
+  for (const [number, { name, checksum }] of done) {
+    const migration = migrations.find((m) => m.number === number);
+    if (migration === undefined) {
+      throw new MigrationError(
+        `Database ${database} has migration ${number} (${name}), which this version of Tidemark does not know. Use the version that applied it, or a newer one.`,
+      );
+    }
+    if (migration.checksum !== checksum) {
+      throw new MigrationError(
+        `Migration ${number} (${name}) was applied to database ${database} with another text (${checksum.slice(0, 12)}) than this version has (${migration.checksum.slice(0, 12)}). Applied migrations must not change; use the version that applied it.`,
+      );
+    }
+  }
+}
+
+/** Changes the TTL of tables whose retention is not the wanted one; old parts expire as they are merged or dropped. */
+async function applyRetention(client: StoreClient, migrations: Migration[], retention: Retention): Promise<void> {
+  const result = await client.query({
+    query:
+      "SELECT name, engine_full FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree'",
+    format: "JSONEachRow",
+  });
+  const engines = new Map(
+    (await result.json<{ name: string; engine_full: string }>()).map((row) => [row.name, row.engine_full]),
+  );
+  for (const statement of migrations.flatMap((m) => m.statements)) {
+    const table = /CREATE TABLE IF NOT EXISTS (\w+)/.exec(statement)?.[1];
+    const ttl = /^TTL (.*\{retention_\w+\}.*)$/m.exec(statement)?.[1];
+    if (table === undefined || ttl === undefined) continue;
+    const wanted = withRetention(ttl, retention);
+    const days = /INTERVAL (\d+) DAY/.exec(wanted)?.[1];
+    const present = /toIntervalDay\((\d+)\)/.exec(engines.get(table) ?? "")?.[1];
+    if (present === undefined || present === days) continue;
+    await command(client, `ALTER TABLE ${table} MODIFY TTL ${wanted} SETTINGS materialize_ttl_after_modify = 0`);
+  }
+}
+
+async function command(client: StoreClient, query: string): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await client.command({ query });
+      return;
+    } catch (error) {
+      const code = (error as { code?: string }).code ?? "";
+      if (!RACE_CODES.has(code) || attempt >= RETRIES) throw error;
+      await delay(RETRY_MS * attempt);
+    }
+  }
+}
