@@ -1,5 +1,5 @@
+import { bucketQuantile } from "@tidemark/store";
 import { DASHBOARDS, PANELS } from "../panel-ids.ts";
-import { bucketQuantile } from "../sql/buckets.ts";
 import type { Profile, Rule } from "./rule.ts";
 
 const RESOURCES = "tidemark.resource_samples";

@@ -1,0 +1,340 @@
+import { bucketQuantile } from "@tidemark/store";
+import { DASHBOARDS } from "../panel-ids.ts";
+import { heat, lines, numbers, scatter, stackedBars } from "../panels/panels.ts";
+import { DJANGO, NODE, OK, PHASE_COLOURS, WARNING } from "../panels/theme.ts";
+import { BUCKET, VARIABLE_FILTER, WHOLE_BUCKETS, WITH_STEP } from "../sql/fragments.ts";
+import { aggregateSeries, heatmapColumns, quantileSeries } from "../sql/series.ts";
+import type { DashboardSpec } from "./layout.ts";
+
+const RUNTIME = "toString(runtime)";
+const BOTH = "runtime IN ('node', 'django')";
+const RESOURCE = "concat(runtime, ' ', kind, ' ', name)";
+/** Least busy share and wait worth a line of their own when there are a dozen resources. */
+const SHADES: Readonly<Record<string, string>> = { "/^node/i": NODE.main, "/^django/i": DJANGO.main };
+
+/** Load and latency of one runtime, one point per bucket; the mean number in flight by Little's law, L = rate x duration. */
+function knee(runtime: "node" | "django", y: string): string {
+  return `${WITH_STEP}
+SELECT toFloat64(in_flight) AS "in flight", toFloat64(y) AS ${runtime}
+FROM (
+  SELECT ${BUCKET} AS time, sum(sum) / step AS in_flight, ${y} AS y
+  FROM tidemark.http_requests
+  WHERE $__timeFilter(ts) AND runtime = '${runtime}' AND ${VARIABLE_FILTER}
+  GROUP BY time
+  HAVING ${WHOLE_BUCKETS} AND sum(count) > 0
+)
+WHERE y IS NOT NULL
+ORDER BY in_flight`;
+}
+
+/** Mean time of one request in each phase; the phase that every request has says how many requests there were. */
+function phases(runtime: "node" | "django"): string {
+  return `${WITH_STEP}
+SELECT time, phase AS series, toFloat64(seconds / nullIf(max(requests) OVER (PARTITION BY time), 0)) AS value
+FROM (
+  SELECT ${BUCKET} AS time, toString(phase) AS phase, sum(sum) AS seconds, sum(count) AS requests
+  FROM tidemark.request_phases
+  WHERE $__timeFilter(ts) AND runtime = '${runtime}' AND ${VARIABLE_FILTER}
+  GROUP BY time, phase
+  HAVING ${WHOLE_BUCKETS}
+)
+ORDER BY time, series`;
+}
+
+/** Memory against connections of one runtime, one point per process and export. */
+function memory(runtime: "node" | "django"): string {
+  return `SELECT toFloat64(connections) AS connections, toFloat64(memory_bytes) AS ${runtime}
+FROM tidemark.connection_memory
+WHERE $__timeFilter(ts) AND runtime = '${runtime}' AND connections IS NOT NULL AND memory_bytes IS NOT NULL AND ${VARIABLE_FILTER}
+ORDER BY cityHash64(instance, ts)
+LIMIT 2000`;
+}
+
+/** Both runtimes on the same axes. */
+export const compare: DashboardSpec = {
+  uid: DASHBOARDS.compare,
+  title: "Tidemark: Django and Node side by side",
+  description:
+    "The same questions to both runtimes, in the same units, on the same axes. Green is Node, blue is Django.",
+  rows: [
+    {
+      id: 1,
+      title: "What do clients see?",
+      panels: [
+        lines({
+          id: 11,
+          title: "How much work does each finish?",
+          description: "Requests per second. A comparison is fair only where both get the same load.",
+          width: 8,
+          unit: "reqps",
+          sql: aggregateSeries({ from: "http_requests", name: RUNTIME, where: BOTH, value: "sum(count) / step" }),
+        }),
+        lines({
+          id: 12,
+          title: "How long does a request take?",
+          description:
+            "p50, p95 and p99 (light, middle, dark) inside the application. The queue in front of it is not in here; see the waits below.",
+          width: 8,
+          unit: "s",
+          sql: quantileSeries({
+            from: "http_requests",
+            name: RUNTIME,
+            where: BOTH,
+            buckets: "buckets",
+            quantiles: [0.5, 0.95, 0.99],
+          }),
+        }),
+        lines({
+          id: 13,
+          title: "How many requests fail?",
+          description: "Share of requests answered with 5xx.",
+          width: 8,
+          unit: "percentunit",
+          sql: aggregateSeries({
+            from: "http_requests",
+            name: RUNTIME,
+            where: BOTH,
+            value: "sumIf(count, status >= 500) / sum(count)",
+          }),
+        }),
+      ],
+    },
+    {
+      id: 2,
+      title: "Where does a request wait?",
+      panels: [
+        stackedBars({
+          id: 21,
+          title: "Where does a Node request spend its time?",
+          description:
+            "Mean time per request by phase, stacked. `queue` is what the client waited before the application saw the request; `view` is what the other phases leave.",
+          width: 12,
+          unit: "s",
+          colours: phaseColours(),
+          sql: phases("node"),
+        }),
+        stackedBars({
+          id: 22,
+          title: "Where does a Django request spend its time?",
+          description:
+            "Mean time per request by phase, stacked. `queue` is what the client waited before the application saw the request; `view` is what the other phases leave.",
+          width: 12,
+          unit: "s",
+          colours: phaseColours(),
+          sql: phases("django"),
+        }),
+        lines({
+          id: 23,
+          title: "How busy is each resource (U)?",
+          description:
+            "Busy share of everything a request can queue for. The line nearest to 1 is the limit the service meets first. Hover for names.",
+          width: 12,
+          height: 9,
+          unit: "percentunit",
+          max: 1,
+          colours: SHADES,
+          thresholds: [
+            { from: 0, colour: OK },
+            { from: 0.8, colour: WARNING },
+          ],
+          sql: aggregateSeries({
+            from: "resource_samples",
+            name: RESOURCE,
+            where: `${BOTH} AND capacity > 0 AND busy IS NOT NULL`,
+            value: "if(any(scope) = 'host', max(busy / capacity), sum(busy) / sum(capacity))",
+          }),
+        }),
+        lines({
+          id: 24,
+          title: "How long does work wait for each resource (W)?",
+          description:
+            "p95 of the wait, from the moment work was ready to the moment the resource took it. Compare across runtimes: seconds are seconds. The highest line is where requests lose most.",
+          width: 12,
+          height: 9,
+          unit: "s",
+          colours: SHADES,
+          sql: quantileSeries({
+            from: "resource_samples",
+            name: RESOURCE,
+            where: BOTH,
+            buckets: "wait_buckets",
+            quantiles: [0.95],
+            suffix: false,
+          }),
+        }),
+        heat({
+          id: 25,
+          title: "How long do requests wait for Node's event loop?",
+          description:
+            "Every wait of the range, by length: rows are seconds, darker is more. A second cloud high up is a loop that blocks; compare with the panel below, row by row.",
+          width: 24,
+          height: 7,
+          scheme: "Greens",
+          sql: heatmapColumns({
+            from: "resource_samples",
+            where: "runtime = 'node' AND kind = 'event_loop'",
+            buckets: "wait_buckets",
+          }),
+        }),
+        heat({
+          id: 26,
+          title: "How long do requests wait for a Django worker or thread?",
+          description:
+            "The same rows as above, for what a Django request queues for: a worker, a thread, or the asyncio loop. A cloud that climbs is a queue that grows.",
+          width: 24,
+          height: 7,
+          scheme: "Blues",
+          sql: heatmapColumns({
+            from: "resource_samples",
+            where: "runtime = 'django' AND kind IN ('thread_pool', 'worker', 'event_loop')",
+            buckets: "wait_buckets",
+          }),
+        }),
+      ],
+    },
+    {
+      id: 3,
+      title: "Where is the knee?",
+      panels: [
+        scatter({
+          id: 31,
+          title: "When does latency bend upwards?",
+          description:
+            "p95 against the mean number of requests in flight (rate times duration). Flat: the service takes more load. Where it bends, its limit is reached.",
+          width: 12,
+          height: 9,
+          unit: "s",
+          yLabel: "p95",
+          xColumn: "in flight",
+          xUnit: "none",
+          xLabel: "requests in flight",
+          node: knee("node", bucketQuantile("sumMap(buckets)", 0.95)),
+          django: knee("django", bucketQuantile("sumMap(buckets)", 0.95)),
+        }),
+        scatter({
+          id: 32,
+          title: "When does throughput stop growing?",
+          description:
+            "Requests per second against requests in flight. A straight line scales; a flat one is saturated; a falling one loses work to contention.",
+          width: 12,
+          height: 9,
+          unit: "reqps",
+          yLabel: "requests/s",
+          xColumn: "in flight",
+          xUnit: "none",
+          xLabel: "requests in flight",
+          node: knee("node", "sum(count) / step"),
+          django: knee("django", "sum(count) / step"),
+        }),
+      ],
+    },
+    {
+      id: 4,
+      title: "What does a connection cost?",
+      panels: [
+        scatter({
+          id: 41,
+          title: "How does memory grow with connections?",
+          description:
+            "Private memory of a process against its open connections. The slope is the price of one more connection; the height at zero is the price of the process.",
+          width: 16,
+          height: 8,
+          unit: "bytes",
+          yLabel: "private memory",
+          xColumn: "connections",
+          xUnit: "none",
+          xLabel: "open connections",
+          node: memory("node"),
+          django: memory("django"),
+        }),
+        numbers({
+          id: 42,
+          title: "What does one more connection cost?",
+          description:
+            "Slope of memory over rising connections (at least 50 of span, R2 at least 0.6). No number: connections varied too little to say. Never memory divided by connections.",
+          width: 8,
+          height: 8,
+          unit: "bytes",
+          decimals: 0,
+          noValue: "connections varied too little",
+          sql: `SELECT name, toFloat64(if(agent > 0, agent, slope)) AS value
+FROM (
+  SELECT concat(runtime, ' ', kind) AS name,
+    ifNull(quantileExactIf(0.5)(bytes_per_connection, bytes_per_connection > 0), 0) AS agent,
+    simpleLinearRegressionIf(connections, memory_bytes, rising).1 AS slope,
+    pow(corrIf(toFloat64(connections), toFloat64(memory_bytes), rising), 2) AS r2,
+    maxIf(connections, rising) - minIf(connections, rising) AS span
+  FROM (
+    SELECT runtime, kind, instance, bytes_per_connection, ifNull(connections, 0) AS connections, ifNull(memory_bytes, 0) AS memory_bytes,
+      memory_bytes > 0 AND connections >= max(connections) OVER (PARTITION BY instance, kind ORDER BY ts ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS rising
+    FROM tidemark.connection_memory
+    WHERE $__timeFilter(ts) AND ${BOTH} AND ${VARIABLE_FILTER}
+  )
+  GROUP BY name
+)
+WHERE agent > 0 OR (span >= 50 AND r2 >= 0.6 AND slope > 0)
+ORDER BY name`,
+        }),
+      ],
+    },
+    {
+      id: 5,
+      title: "What does the database do to each?",
+      panels: [
+        lines({
+          id: 51,
+          title: "How many queries does a request run?",
+          description: "Statements per request. A number that follows the length of a list is an N+1.",
+          width: 8,
+          unit: "none",
+          sql: `${WITH_STEP}
+SELECT time, series, toFloat64(sum(queries) / nullIf(sum(requests), 0)) AS value
+FROM (
+  SELECT ${BUCKET} AS time, ${RUNTIME} AS series, sum(count) AS queries, toUInt64(0) AS requests
+  FROM tidemark.query_timings WHERE $__timeFilter(ts) AND ${BOTH} AND ${VARIABLE_FILTER} GROUP BY time, series
+  UNION ALL
+  SELECT ${BUCKET} AS time, ${RUNTIME} AS series, toUInt64(0) AS queries, sum(count) AS requests
+  FROM tidemark.http_requests WHERE $__timeFilter(ts) AND ${BOTH} AND ${VARIABLE_FILTER} GROUP BY time, series
+)
+GROUP BY time, series
+HAVING ${WHOLE_BUCKETS} AND value IS NOT NULL
+ORDER BY time, series`,
+        }),
+        lines({
+          id: 52,
+          title: "How long does a query take?",
+          description: "p95 of one database operation as the caller saw it, without the wait for a connection.",
+          width: 8,
+          unit: "s",
+          sql: quantileSeries({
+            from: "query_timings",
+            name: RUNTIME,
+            where: BOTH,
+            buckets: "buckets",
+            quantiles: [0.95],
+          }),
+        }),
+        lines({
+          id: 53,
+          title: "How long does a request wait for a connection?",
+          description:
+            "p95 of the wait for a connection of the pool. High while queries are fast: the pool is too small. High with slow queries: mend the queries.",
+          width: 8,
+          unit: "s",
+          sql: quantileSeries({
+            from: "resource_samples",
+            name: "concat(runtime, ' ', name)",
+            where: `${BOTH} AND kind = 'db_pool'`,
+            buckets: "wait_buckets",
+            quantiles: [0.95],
+            suffix: false,
+          }),
+        }),
+      ],
+    },
+  ],
+};
+
+function phaseColours(): Record<string, string> {
+  return Object.fromEntries(Object.entries(PHASE_COLOURS).map(([phase, colour]) => [`/^${phase}$/`, colour]));
+}

@@ -1,0 +1,98 @@
+import { bucketQuantile } from "@tidemark/store";
+
+/** Below this a wait is scheduling noise: two GIL switch intervals of 5 ms, in seconds. */
+export const NOTICEABLE_WAIT_SECONDS = 0.01;
+/** From here on queueing grows steeply: W = S / (1 - U). */
+export const SATURATED = 0.8;
+/** A loop this late and this busy delays whatever it hands out: connections, executor slots. In seconds. */
+const LOOP_WAIT_SECONDS = 0.05;
+/** Taking a connection and giving it back each need a turn of the loop, so that much of the wait is the loop's. */
+const LOOP_TURNS = 2;
+
+/** Code of each verdict: a state timeline draws numbers (text columns would become labels). 0 is "none". */
+export const BOTTLENECK_CODES = {
+  none: 0,
+  event_loop: 1,
+  thread_pool: 2,
+  worker: 3,
+  executor: 4,
+  db_pool: 5,
+  listen_queue: 6,
+  gil: 7,
+  cpu: 8,
+  channel_layer: 9,
+} as const;
+
+export interface BottleneckQuery {
+  /** SQL condition on `ts` that bounds the scan. */
+  readonly time: string;
+  /** SQL for the bucket of `ts`; one bucket for the whole range when absent. */
+  readonly bucket?: string;
+  /** One verdict per service, or one per runtime: that of its service which waits most. */
+  readonly by: "service" | "runtime";
+  /** Further condition, for example the variables. */
+  readonly where?: string;
+}
+
+/**
+ * SQL (without `WITH`) that names, per bucket, where requests lose most time. Columns: `time` (when a bucket is asked for),
+ * `runtime`, `service`, `bottleneck` (`db_pool/main`, or `none`), `kind`, `name`, `u` (NULL without a capacity), `w_p95` (seconds), `code`.
+ *
+ * A resource's W is comparable between runtimes whatever its source: a probe arrives at random, so it waits as long as a request that
+ * arrives at random (PASTA); a stamp is on a request itself. The verdict is the resource with the largest W p95 of at least 10 ms;
+ * when nothing waits, the one with the largest U of at least 0.8; else `none`. While nothing is served at all, the age of the oldest that
+ * waits stands for W. On a loop, the wait for a pool or executor is counted net of two turns of that loop, and not at all while
+ * the loop itself is saturated: then their queue is a consequence.
+ */
+export function bottleneckSql({ time, bucket, by, where = "1" }: BottleneckQuery): string {
+  const at = bucket === undefined ? "" : "time, ";
+  const bucketColumn = bucket === undefined ? "" : `${bucket} AS time, `;
+  const owner = by === "service" ? "runtime, service" : "runtime";
+  const service = by === "service" ? "service" : "argMax(service, rank) AS service";
+  return `SELECT ${at}runtime, ${service},
+  argMax(if(rank > 0, concat(kind, '/', name), 'none'), rank) AS bottleneck,
+  argMax(if(rank > 0, kind, 'none'), rank) AS kind_,
+  argMax(if(rank > 0, name, ''), rank) AS name_,
+  argMax(tuple(u), rank).1 AS u_,
+  argMax(w, rank) AS w_p95,
+  toFloat64(transform(kind_, [${quoted(Object.keys(BOTTLENECK_CODES))}], [${Object.values(BOTTLENECK_CODES).join(", ")}], 0)) AS code
+FROM (
+  SELECT *,
+    maxIf(w, kind = 'event_loop') OVER (PARTITION BY ${at}runtime, service) AS loop_w,
+    maxIf(ifNull(u, 0), kind = 'event_loop') OVER (PARTITION BY ${at}runtime, service) AS loop_u,
+    kind IN ('db_pool', 'executor', 'channel_layer') AS downstream,
+    multiIf(NOT downstream, w, loop_u >= ${SATURATED} AND loop_w >= ${LOOP_WAIT_SECONDS}, 0, greatest(0, w - ${LOOP_TURNS} * loop_w)) AS lost,
+    -- A wait outranks any U; among the busy, the specific resource goes before the processor it runs on.
+    multiIf(lost >= ${NOTICEABLE_WAIT_SECONDS}, 2 + lost, w < ${NOTICEABLE_WAIT_SECONDS} AND ifNull(u, 0) >= ${SATURATED}, if(kind IN ('cpu', 'gil'), u - 0.5, u), 0) AS rank
+  FROM (
+    SELECT ${bucketColumn}runtime, service, kind, name,
+      if(kind = 'listen_queue', max(waiting_max / capacity), sum(busy) / sum(capacity)) AS u,
+      ifNull(sum(wait_count), 0) AS waits,
+      toFloat64(if(waits > 0, ifNull(${bucketQuantile("sumMap(wait_buckets)", 0.95)}, 0), ifNull(max(stall_age), 0))) AS w
+    FROM tidemark.resource_samples
+    WHERE ${time} AND ${where}
+    GROUP BY ${at}runtime, service, kind, name
+  )
+)
+GROUP BY ${at}${owner}`;
+}
+
+function quoted(words: readonly string[]): string {
+  return words.map((word) => `'${word}'`).join(", ");
+}
+
+/**
+ * SQL for the bottleneck of each runtime in each window of `[from, to)`: columns `window_start` (DateTime, UTC), `runtime`, `service`,
+ * `bottleneck`, `kind`, `name`, `u`, `w_p95`. One window over everything when `windowSeconds` is absent.
+ */
+export function bottleneckByWindow(from: Date, to: Date, windowSeconds?: number): string {
+  const start = from.getTime();
+  const time = `ts >= fromUnixTimestamp64Milli(${start}) AND ts < fromUnixTimestamp64Milli(${to.getTime()})`;
+  const widthMs = Math.max(1, Math.round((windowSeconds ?? (to.getTime() - start) / 1000) * 1000));
+  const bucket = `fromUnixTimestamp64Milli(toInt64(${start} + intDiv(toUnixTimestamp64Milli(ts) - ${start}, ${widthMs}) * ${widthMs}), 'UTC')`;
+  return `SELECT time AS window_start, runtime, service, bottleneck, kind_ AS kind, name_ AS name, u_ AS u, w_p95
+FROM (
+${bottleneckSql({ time, bucket, by: "runtime" })}
+)
+ORDER BY window_start, runtime`;
+}

@@ -1,0 +1,105 @@
+import { bucketQuantile } from "@tidemark/store";
+import { bucketCount } from "./buckets.ts";
+import { BUCKET, VARIABLE_FILTER, WHOLE_BUCKETS, WITH_STEP } from "./fragments.ts";
+
+export interface SeriesQuery {
+  /** Table without the database. */
+  readonly from: string;
+  /** SQL for the name of the series; a String. */
+  readonly name: string;
+  readonly where?: string;
+  /** Filter by the dashboard's variables; default all three. */
+  readonly filter?: string;
+}
+
+/** `time, series, value` with one aggregate per bucket; `value` may use `step`, the bucket's width in seconds. */
+export function aggregateSeries(query: SeriesQuery & { readonly value: string; readonly having?: string }): string {
+  const having = query.having === undefined ? "" : ` AND ${query.having}`;
+  return `${WITH_STEP}
+SELECT ${BUCKET} AS time, ${query.name} AS series, toFloat64(${query.value}) AS value
+FROM tidemark.${query.from}
+WHERE ${conditions(query)}
+GROUP BY time, series
+HAVING ${WHOLE_BUCKETS} AND value IS NOT NULL${having}
+ORDER BY time, series`;
+}
+
+/**
+ * The same for gauges of several processes: mean over the exports of one process first (`value`), then `combine` over the processes,
+ * so that a bucket with two exports of one process and one of another counts each process once.
+ */
+export function gaugeSeries(
+  query: SeriesQuery & { readonly value: string; readonly key: string; readonly combine: "sum" | "max" | "avg" },
+): string {
+  return `${WITH_STEP}
+SELECT time, series, toFloat64(${query.combine}(part)) AS value
+FROM (
+  SELECT ${BUCKET} AS time, ${query.name} AS series, ${query.key} AS part_key, ${query.value} AS part
+  FROM tidemark.${query.from}
+  WHERE ${conditions(query)}
+  GROUP BY time, series, part_key
+  HAVING ${WHOLE_BUCKETS}
+)
+GROUP BY time, series
+HAVING value IS NOT NULL
+ORDER BY time, series`;
+}
+
+/** One series per quantile, named `<name> p95`: bucket maps of all rows are merged first. */
+export function quantileSeries(
+  query: SeriesQuery & { readonly buckets: string; readonly quantiles: readonly number[]; readonly suffix?: boolean },
+): string {
+  const pairs = query.quantiles.map((q) => {
+    const suffix = query.suffix === false ? "''" : `' p${Math.round(q * 100)}'`;
+    return `(${suffix}, ${bucketQuantile("merged", q)})`;
+  });
+  return `${WITH_STEP}
+SELECT time, concat(owner, quantile.1) AS series, toFloat64(quantile.2) AS value
+FROM (
+  SELECT ${BUCKET} AS time, ${query.name} AS owner, sumMap(${query.buckets}) AS merged
+  FROM tidemark.${query.from}
+  WHERE ${conditions(query)}
+  GROUP BY time, owner
+  HAVING ${WHOLE_BUCKETS} AND length(merged) > 0
+)
+ARRAY JOIN [${pairs.join(",\n  ")}] AS quantile
+WHERE quantile.2 IS NOT NULL
+ORDER BY time, series`;
+}
+
+/** Exponents of two of the heat map's rows: about 1 ms to 8 s, so that every row's edge is an edge of the stored buckets. */
+const FIRST_EXPONENT = -10;
+const LAST_EXPONENT = 3;
+
+/** `time` and one count per row of a heat map; every row of every heat map is the same, so that two can be compared by eye. */
+export function heatmapColumns(query: Omit<SeriesQuery, "name"> & { readonly buckets: string }): string {
+  const columns: string[] = [];
+  for (let exponent = FIRST_EXPONENT; exponent <= LAST_EXPONENT; exponent++) {
+    const low = exponent === FIRST_EXPONENT ? null : exponent - 1;
+    columns.push(
+      `toFloat64(${bucketCount("merged", low, exponent === LAST_EXPONENT ? null : exponent)}) AS "${bound(exponent)}"`,
+    );
+  }
+  return `${WITH_STEP}
+SELECT time,
+  ${columns.join(",\n  ")}
+FROM (
+  SELECT ${BUCKET} AS time, sumMap(${query.buckets}) AS merged
+  FROM tidemark.${query.from}
+  WHERE ${conditions({ ...query, name: "" })}
+  GROUP BY time
+  HAVING ${WHOLE_BUCKETS} AND length(merged) > 0
+)
+ORDER BY time`;
+}
+
+/** Upper bound of a row in seconds, to two digits: `0.001`, `0.0039`, `1`. */
+function bound(exponent: number): string {
+  return String(Number((2 ** exponent).toPrecision(2)));
+}
+
+function conditions(query: SeriesQuery): string {
+  return ["$__timeFilter(ts)", query.where, query.filter ?? VARIABLE_FILTER]
+    .filter((part) => part !== undefined)
+    .join(" AND ");
+}
