@@ -1,0 +1,151 @@
+import type { Socket } from "node:net";
+import { MessageChannel, Worker } from "node:worker_threads";
+import { identify } from "./identity.ts";
+import { Connections } from "./main/connections.ts";
+import { observeGarbageCollection } from "./main/garbage.ts";
+import { createGuard } from "./main/guard.ts";
+import { HttpRequests } from "./main/http-requests.ts";
+import { followFastify } from "./main/http-route.ts";
+import { heapSpaceNames, startLoopTicker } from "./main/loop-ticker.ts";
+import { RequestContexts } from "./main/request-context.ts";
+import { SeriesTable } from "./main/series.ts";
+import type { AgentOptions, Environment } from "./options.ts";
+import { monotonicMs } from "./shared/clock.ts";
+import { Control } from "./shared/control.ts";
+import type { MessageToWorker, WorkerData } from "./shared/messages.ts";
+
+const EXIT_FLUSH_MS = 500;
+const WORKER_HEAP_MB = 64;
+const DEFAULT_POOL_THREADS = 4;
+const MAX_POOL_THREADS = 1024;
+const MAX_RESTARTS = 3;
+const RESTART_WINDOW_MS = 3_600_000;
+
+/** A running agent. */
+export interface Agent {
+  /** Takes every hook out of the process and ends the agent's thread, after a last export of at most 0.5 s. */
+  stop(): void;
+}
+
+/** Starts the agent in this thread's process; one per process. */
+export function startAgent(options: AgentOptions, environment: Environment): Agent {
+  const control = new Control();
+  const guard = createGuard(control);
+  const series = new SeriesTable(control);
+  const contexts = new RequestContexts();
+  const requests = new HttpRequests(series, control, contexts, () => {});
+  const connections = new Connections(series, (socket: Socket) => requests.connectionClosed(socket));
+  const thread = new AgentThread(control, {
+    options,
+    identity: identify(options, environment),
+    threadPoolSize: threadPoolSize(environment),
+    heapSpaces: heapSpaceNames(),
+    series: series.definitions,
+    describe: "",
+  });
+  series.announce = (definition) => thread.post({ series: definition });
+  const stops = [
+    requests.start(guard),
+    connections.start(guard),
+    followFastify(guard),
+    observeGarbageCollection(series, control, guard),
+    startLoopTicker(
+      control,
+      guard,
+      () => {},
+      () => connections.recheck(),
+    ),
+  ];
+  thread.start();
+  const flush = () => thread.flush();
+  process.on("exit", flush);
+  return {
+    stop() {
+      process.removeListener("exit", flush);
+      for (const stop of stops) stop();
+      thread.flush();
+      thread.stop();
+    },
+  };
+}
+
+/** The worker thread: started, restarted after a crash at most three times an hour, and never in anybody's way. */
+class AgentThread {
+  readonly #control: Control;
+  readonly #data: Omit<WorkerData, "tidemarkAgent" | "control" | "probes">;
+  #worker: Worker | undefined;
+  #restarts: number[] = [];
+
+  constructor(control: Control, data: Omit<WorkerData, "tidemarkAgent" | "control" | "probes">) {
+    this.#control = control;
+    this.#data = data;
+  }
+
+  start(): void {
+    const control = this.#control;
+    const { port1, port2 } = new MessageChannel();
+    port1.on("message", (sequence: number) => control.answer(sequence, monotonicMs()));
+    port1.unref();
+    const { NODE_OPTIONS: _, ...env } = process.env;
+    const workerData: WorkerData = {
+      tidemarkAgent: true,
+      control: control.buffer,
+      probes: port2,
+      ...this.#data,
+      series: [...this.#data.series],
+    };
+    const worker = new Worker(new URL("./worker/main.js", import.meta.url), {
+      workerData,
+      transferList: [port2],
+      env,
+      argv: [],
+      execArgv: [],
+      stdin: false,
+      stdout: true,
+      stderr: true,
+      name: "tidemark",
+      resourceLimits: { maxOldGenerationSizeMb: WORKER_HEAP_MB },
+    });
+    this.#worker = worker;
+    // Without a listener, an error of ours would become the application's uncaught exception.
+    worker.on("error", () => this.#control.countError());
+    worker.on("exit", () => this.#ended(worker));
+    worker.unref();
+  }
+
+  post(message: MessageToWorker): void {
+    this.#worker?.postMessage(message);
+  }
+
+  /** A last export, while the process waits at most half a second; not at all when the last export failed. */
+  flush(): void {
+    if (this.#worker === undefined || !this.#control.ready || this.#control.exportFailing) return;
+    this.post({ flush: true });
+    this.#control.awaitFlush(EXIT_FLUSH_MS);
+  }
+
+  stop(): void {
+    const worker = this.#worker;
+    this.#worker = undefined;
+    void worker?.terminate();
+  }
+
+  #ended(worker: Worker): void {
+    if (this.#worker !== worker) return;
+    this.#worker = undefined;
+    this.#control.ready = false;
+    const now = monotonicMs();
+    this.#restarts = this.#restarts.filter((at) => now - at < RESTART_WINDOW_MS);
+    if (this.#restarts.length >= MAX_RESTARTS) return;
+    this.#restarts.push(now);
+    this.start();
+  }
+}
+
+/** Threads of libuv's pool. Source: libuv, src/threadpool.c. */
+function threadPoolSize(environment: Environment): number {
+  const text = environment.UV_THREADPOOL_SIZE;
+  if (text === undefined) return DEFAULT_POOL_THREADS;
+  const size = Number.parseInt(text, 10);
+  return Number.isNaN(size) || size < 1 ? 1 : Math.min(size, MAX_POOL_THREADS);
+}

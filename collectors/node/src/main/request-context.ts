@@ -1,0 +1,73 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { IncomingMessage } from "node:http";
+
+/** What one request did besides running: kept while a database driver is instrumented. */
+export class RequestContext {
+  readonly request: IncomingMessage;
+  queries = 0;
+  /** How often each statement ran, by its summary and text. */
+  readonly statements = new Map<string, { summary: string; count: number; inFlight: number; sequential: number }>();
+  readonly #startMs: number;
+  #changedMs: number;
+  #queriesInFlight = 0;
+  #waitsInFlight = 0;
+  #dbMs = 0;
+  #poolMs = 0;
+
+  constructor(request: IncomingMessage, nowMs: number) {
+    this.request = request;
+    this.#startMs = nowMs;
+    this.#changedMs = nowMs;
+  }
+
+  queryStarted(nowMs: number): void {
+    this.#advance(nowMs);
+    this.#queriesInFlight += 1;
+  }
+  queryEnded(nowMs: number): void {
+    this.#advance(nowMs);
+    this.#queriesInFlight -= 1;
+  }
+  waitStarted(nowMs: number): void {
+    this.#advance(nowMs);
+    this.#waitsInFlight += 1;
+  }
+  waitEnded(nowMs: number): void {
+    this.#advance(nowMs);
+    this.#waitsInFlight -= 1;
+  }
+
+  /**
+   * Where the time went, in milliseconds: `db` while at least one statement ran, else `db_pool` while it waited for
+   * a connection, else `view`. The three sum to the request's duration also when statements run side by side.
+   */
+  phases(nowMs: number): { db: number; pool: number; view: number } {
+    this.#advance(nowMs);
+    const view = Math.max(0, nowMs - this.#startMs - this.#dbMs - this.#poolMs);
+    return { db: this.#dbMs, pool: this.#poolMs, view };
+  }
+
+  #advance(nowMs: number): void {
+    const passed = nowMs - this.#changedMs;
+    if (this.#queriesInFlight > 0) this.#dbMs += passed;
+    else if (this.#waitsInFlight > 0) this.#poolMs += passed;
+    this.#changedMs = nowMs;
+  }
+}
+
+/**
+ * The request that the running code belongs to. Off until a database driver is loaded: on Node 20 and 22 an
+ * AsyncLocalStorage taxes every promise.
+ */
+export class RequestContexts {
+  readonly #storage = new AsyncLocalStorage<RequestContext>();
+  enabled = false;
+
+  enter(context: RequestContext): void {
+    this.#storage.enterWith(context);
+  }
+
+  get current(): RequestContext | undefined {
+    return this.enabled ? this.#storage.getStore() : undefined;
+  }
+}

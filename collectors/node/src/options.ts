@@ -1,0 +1,108 @@
+const MIN_INTERVAL_SECONDS = 0.1;
+const MAX_INTERVAL_SECONDS = 300;
+
+/** Settings of the agent, checked. Durations in seconds. */
+export interface AgentOptions {
+  /** Base URL of the OTLP/HTTP endpoint; `/v1/metrics` and so on are added. Default `http://127.0.0.1:4318`. */
+  readonly endpoint: string;
+  /** Bearer token, when the ingest wants one. */
+  readonly token: string | undefined;
+  /** Extra headers of each export. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Seconds between two exports. Default 10; from 0.1 to 300. */
+  readonly exportIntervalSeconds: number;
+  /** Event-loop probes per second. Default 20; from 1 to 1000. */
+  readonly loopProbesPerSecond: number;
+  /** Thread-pool probes per second and lane. Default 10; from 1 to 1000. */
+  readonly poolProbesPerSecond: number;
+  /** Event loop blocked for longer than this many seconds: a stall. Default 0.1; 0 switches it off. */
+  readonly stallThresholdSeconds: number;
+  /** Whether the trace tier is on. Default true. */
+  readonly traces: boolean;
+  /** Share of ordinary traces that are kept; slow and failed ones are always kept. Default 0.01. */
+  readonly traceRatio: number;
+  /** Name of the service. Default `unknown_service:node`. */
+  readonly serviceName: string;
+  /** Further resource attributes. */
+  readonly resourceAttributes: Readonly<Record<string, string>>;
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Thrown by {@link readOptions} for a setting that cannot be used; the message names it and its value. */
+export class OptionError extends TypeError {
+  readonly code = "TDM_AGENT_OPTION";
+}
+
+/** Whether the environment switches the agent off. */
+export function isDisabled(environment: Environment): boolean {
+  return flag(environment.TIDEMARK_DISABLED) === true || flag(environment.OTEL_SDK_DISABLED) === true;
+}
+
+/**
+ * Options from the environment, with explicit ones on top.
+ *
+ * @throws {OptionError} a value is out of its bounds or malformed.
+ */
+export function readOptions(environment: Environment, explicit: Partial<AgentOptions> = {}): AgentOptions {
+  const attributes = keyValues(environment.OTEL_RESOURCE_ATTRIBUTES);
+  const fromEnvironment: AgentOptions = {
+    endpoint: environment.TIDEMARK_ENDPOINT || environment.OTEL_EXPORTER_OTLP_ENDPOINT || "http://127.0.0.1:4318",
+    token: environment.TIDEMARK_TOKEN || undefined,
+    headers: keyValues(environment.OTEL_EXPORTER_OTLP_HEADERS),
+    exportIntervalSeconds: numeric(environment, "TIDEMARK_EXPORT_INTERVAL", 10),
+    loopProbesPerSecond: numeric(environment, "TIDEMARK_LOOP_PROBES", 20),
+    poolProbesPerSecond: numeric(environment, "TIDEMARK_POOL_PROBES", 10),
+    stallThresholdSeconds: numeric(environment, "TIDEMARK_STALL_THRESHOLD", 0.1),
+    traces: flag(environment.TIDEMARK_TRACES) ?? true,
+    traceRatio: numeric(environment, "TIDEMARK_TRACE_RATIO", 0.01),
+    serviceName: environment.OTEL_SERVICE_NAME || attributes["service.name"] || "unknown_service:node",
+    resourceAttributes: attributes,
+  };
+  const options = { ...fromEnvironment, ...explicit };
+  const protocol = URL.canParse(options.endpoint) ? new URL(options.endpoint).protocol : "";
+  if (protocol !== "http:" && protocol !== "https:") {
+    throw new OptionError(`endpoint must be an http or https URL, got ${JSON.stringify(options.endpoint)}`);
+  }
+  within("exportIntervalSeconds", options.exportIntervalSeconds, MIN_INTERVAL_SECONDS, MAX_INTERVAL_SECONDS);
+  within("loopProbesPerSecond", options.loopProbesPerSecond, 1, 1000);
+  within("poolProbesPerSecond", options.poolProbesPerSecond, 1, 1000);
+  within("stallThresholdSeconds", options.stallThresholdSeconds, 0, 3600);
+  within("traceRatio", options.traceRatio, 0, 1);
+  return options;
+}
+
+function within(name: string, value: number, minimum: number, maximum: number): void {
+  if (!(value >= minimum && value <= maximum)) {
+    throw new OptionError(`${name} must be a number from ${minimum} to ${maximum}, got ${value}`);
+  }
+}
+
+function numeric(environment: Environment, name: string, fallback: number): number {
+  const text = environment[name];
+  if (text === undefined || text === "") return fallback;
+  const value = Number(text);
+  if (Number.isNaN(value)) throw new OptionError(`${name} must be a number, got ${JSON.stringify(text)}`);
+  return value;
+}
+
+function flag(text: string | undefined): boolean | undefined {
+  if (text === undefined || text === "") return undefined;
+  return !["0", "false", "no", "off"].includes(text.toLowerCase());
+}
+
+/** `a=1,b=2` with percent-encoded values. Source: OpenTelemetry specification, OTEL_RESOURCE_ATTRIBUTES. */
+function keyValues(text: string | undefined): Record<string, string> {
+  const result: Record<string, string> = {};
+  for (const pair of (text ?? "").split(",")) {
+    const at = pair.indexOf("=");
+    if (at <= 0) continue;
+    const value = pair.slice(at + 1).trim();
+    try {
+      result[pair.slice(0, at).trim()] = decodeURIComponent(value);
+    } catch {
+      result[pair.slice(0, at).trim()] = value;
+    }
+  }
+  return result;
+}

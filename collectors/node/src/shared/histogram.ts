@@ -1,0 +1,143 @@
+import { EXPONENTIAL_HISTOGRAM_SCALE, ZERO_THRESHOLD } from "@tidemark/semconv";
+
+const BUCKETS_PER_DOUBLING = 2 ** EXPONENTIAL_HISTOGRAM_SCALE;
+
+/** Index of the first bucket kept: the one that holds values just above the zero threshold of 1e-6. */
+export const FIRST_BUCKET = -320;
+/** Buckets kept: up to 2^12, that is 4,096 seconds; larger values count in the last one. */
+export const BUCKET_COUNT = 512;
+
+const FLOATS = 5; // sum, minimum and maximum of even epochs, of odd epochs
+const INTS = 4 + BUCKET_COUNT; // epoch of each extreme, zero bucket, spare, buckets
+const FLOAT_BYTES = 8 * (FLOATS + 1);
+/** Bytes of one histogram in memory. */
+export const HISTOGRAM_BYTES = FLOAT_BYTES + 4 * INTS;
+
+const SUM = 0;
+const EPOCH = 0;
+const ZERO = 2;
+const BUCKETS = 4;
+
+/** What one interval added to a histogram, ready for OTLP. */
+export interface HistogramDelta {
+  readonly count: number;
+  readonly sum: number;
+  /** Absent when no extreme was kept for the interval. */
+  readonly min: number | undefined;
+  readonly max: number | undefined;
+  readonly zeroCount: number;
+  /** Index of the first of `counts`, at the registry's scale. */
+  readonly offset: number;
+  readonly counts: readonly number[];
+}
+
+/**
+ * Index of the bucket that holds a value above the zero threshold: bucket `i` holds (2^(i/16), 2^((i+1)/16)].
+ * Source: OpenTelemetry metrics data model, exponential histogram, logarithm method.
+ */
+export function bucketIndex(value: number): number {
+  return Math.ceil(Math.log2(value) * BUCKETS_PER_DOUBLING) - 1;
+}
+
+/**
+ * Exponential histogram in (shared) memory: one thread records, another reads differences. Counts only grow, so
+ * neither side needs a lock; extremes are kept per epoch, and the reader starts a new epoch before it reads.
+ */
+export class Histogram {
+  readonly #floats: Float64Array;
+  readonly #ints: Uint32Array;
+
+  constructor(buffer: ArrayBufferLike = new ArrayBuffer(HISTOGRAM_BYTES), byteOffset = 0) {
+    this.#floats = new Float64Array(buffer, byteOffset, FLOATS);
+    this.#ints = new Uint32Array(buffer, byteOffset + FLOAT_BYTES, INTS);
+  }
+
+  /** Adds `times` equal values, in the metric's own unit. Values that are not numbers are left out. */
+  record(value: number, epoch: number, times = 1): void {
+    if (!(value >= 0)) return;
+    const ints = this.#ints;
+    if (value <= ZERO_THRESHOLD) ints[ZERO]! += times;
+    else {
+      const index = bucketIndex(value) - FIRST_BUCKET;
+      ints[BUCKETS + (index < 0 ? 0 : index < BUCKET_COUNT ? index : BUCKET_COUNT - 1)]! += times;
+    }
+    const floats = this.#floats;
+    floats[SUM]! += value * times;
+    const half = epoch & 1;
+    const extremes = 1 + 2 * half;
+    if (ints[EPOCH + half] !== epoch) {
+      floats[extremes] = floats[extremes + 1] = value;
+      ints[EPOCH + half] = epoch;
+    } else if (value > floats[extremes + 1]!) floats[extremes + 1] = value;
+    else if (value < floats[extremes]!) floats[extremes] = value;
+  }
+
+  /** Sum of all values recorded so far. */
+  get sum(): number {
+    return this.#floats[SUM]!;
+  }
+
+  /** @internal Used by the reader. */
+  get ints(): Uint32Array {
+    return this.#ints;
+  }
+
+  /** Minimum and maximum of one epoch, if any value came in it. */
+  extremes(epoch: number): { min: number; max: number } | undefined {
+    const half = epoch & 1;
+    if (this.#ints[EPOCH + half] !== epoch) return undefined;
+    return { min: this.#floats[1 + 2 * half]!, max: this.#floats[2 + 2 * half]! };
+  }
+}
+
+/** Reads what a histogram gained since the last reading. */
+export class HistogramReader {
+  readonly #histogram: Histogram;
+  readonly #previous = new Uint32Array(BUCKET_COUNT);
+  #previousZero = 0;
+  #previousSum = 0;
+
+  constructor(histogram: Histogram) {
+    this.#histogram = histogram;
+  }
+
+  /** The difference to the last call; undefined when nothing was recorded. */
+  read(epoch: number): HistogramDelta | undefined {
+    const ints = this.#histogram.ints;
+    let first = -1;
+    let last = -1;
+    let count = 0;
+    const difference: number[] = [];
+    for (let index = 0; index < BUCKET_COUNT; index++) {
+      const now = ints[BUCKETS + index]!;
+      const added = (now - this.#previous[index]!) >>> 0;
+      if (added === 0) {
+        if (first >= 0) difference.push(0);
+        continue;
+      }
+      this.#previous[index] = now;
+      if (first < 0) first = index;
+      last = index;
+      difference.push(added);
+      count += added;
+    }
+    const zero = ints[ZERO]!;
+    const zeroCount = (zero - this.#previousZero) >>> 0;
+    count += zeroCount;
+    if (count === 0) return undefined;
+    this.#previousZero = zero;
+    const sum = this.#histogram.sum;
+    const extremes = this.#histogram.extremes(epoch);
+    const delta = {
+      count,
+      sum: sum - this.#previousSum,
+      min: extremes?.min,
+      max: extremes?.max,
+      zeroCount,
+      offset: first < 0 ? 0 : FIRST_BUCKET + first,
+      counts: first < 0 ? [] : difference.slice(0, last - first + 1),
+    };
+    this.#previousSum = sum;
+    return delta;
+  }
+}

@@ -1,0 +1,51 @@
+import type { MessagePort } from "node:worker_threads";
+import type { Identity } from "../identity.ts";
+import type { AgentOptions } from "../options.ts";
+
+export type Attributes = Readonly<Record<string, string | number | boolean>>;
+
+/** `value`: one number that the application thread adds to or sets; `sampled`: sum, count and maximum of an interval. */
+export type SeriesForm = "histogram" | "value" | "sampled";
+
+/** One series that the application thread writes in shared memory and the worker exports. */
+export interface SeriesDefinition {
+  readonly metric: string;
+  readonly form: SeriesForm;
+  readonly attributes: Attributes;
+  readonly buffer: SharedArrayBuffer;
+  readonly byteOffset: number;
+}
+
+/** Names of the heap spaces, in the order of the shared numbers. */
+export interface HeapSpaces {
+  readonly heapSpaces: readonly string[];
+}
+
+export type MessageToWorker =
+  | { readonly series: SeriesDefinition }
+  | HeapSpaces
+  | { readonly flush: true }
+  | { readonly event: AgentEvent };
+
+/** An event for the logs, from either thread. */
+export interface AgentEvent {
+  readonly name: string;
+  readonly timeMs: number;
+  readonly body: string;
+  readonly attributes: Attributes;
+  readonly traceId?: string | undefined;
+  readonly spanId?: string | undefined;
+}
+
+export interface WorkerData {
+  readonly tidemarkAgent: true;
+  readonly control: SharedArrayBuffer;
+  readonly probes: MessagePort;
+  readonly options: AgentOptions;
+  readonly identity: Identity;
+  readonly threadPoolSize: number;
+  readonly series: readonly SeriesDefinition[];
+  readonly heapSpaces: readonly string[];
+  /** Name of the function in the application's global object that describes what it is doing. */
+  readonly describe: string;
+}

@@ -1,0 +1,79 @@
+import type { MessagePort } from "node:worker_threads";
+import { monotonicMs } from "../shared/clock.ts";
+import { type Control, PROBE_SLOTS } from "../shared/control.ts";
+import { Histogram } from "../shared/histogram.ts";
+
+const MS_PER_S = 1000;
+
+interface Sent {
+  readonly sequence: number;
+  readonly sentMs: number;
+}
+
+/**
+ * Open-loop probe of the application's event loop: messages at random gaps, each answered by a write to shared
+ * memory, so that the wait of a message is what a request arriving at that moment would have waited.
+ *
+ * Messages go out whether or not earlier ones were answered. Past 256 unanswered ones no more are sent; what they
+ * would have measured is filled in with the next answer. Gaps vary by half, so that no periodic work keeps in step.
+ */
+export class LoopProbe {
+  readonly waits = new Histogram();
+  readonly #control: Control;
+  readonly #port: MessagePort;
+  readonly #gapMs: number;
+  readonly #outstanding: Sent[] = [];
+  readonly #onProbe: (oldestMs: number | undefined) => void;
+  #sequence = 0;
+  #unsentMs: number[] = [];
+
+  constructor(control: Control, port: MessagePort, perSecond: number, onProbe: (ageMs: number | undefined) => void) {
+    this.#control = control;
+    this.#port = port;
+    this.#gapMs = MS_PER_S / perSecond;
+    this.#onProbe = onProbe;
+    this.#schedule();
+  }
+
+  /** Age of the oldest unanswered probe, in milliseconds; 0 when all are answered. */
+  get oldestAgeMs(): number {
+    this.collect();
+    const oldest = this.#outstanding[0];
+    return oldest === undefined ? 0 : Math.max(0, monotonicMs() - oldest.sentMs);
+  }
+
+  /** Records the waits of the probes answered since the last call. */
+  collect(): void {
+    const epoch = this.#control.epoch;
+    let answeredMs: number | undefined;
+    while (this.#outstanding.length > 0) {
+      const { sequence, sentMs } = this.#outstanding[0]!;
+      const at = this.#control.answeredAt(sequence);
+      if (at === undefined) return;
+      answeredMs = at;
+      this.waits.record(Math.max(0, at - sentMs) / MS_PER_S, epoch);
+      this.#outstanding.shift();
+    }
+    if (answeredMs === undefined || this.#unsentMs.length === 0) return;
+    for (const dueMs of this.#unsentMs) this.waits.record(Math.max(0, answeredMs - dueMs) / MS_PER_S, epoch);
+    this.#unsentMs = [];
+  }
+
+  #schedule(): void {
+    setTimeout(() => this.#probe(), this.#gapMs * (0.5 + Math.random()));
+  }
+
+  #probe(): void {
+    this.#schedule();
+    this.collect();
+    const nowMs = monotonicMs();
+    if (this.#outstanding.length >= PROBE_SLOTS - 1) this.#unsentMs.push(nowMs);
+    else {
+      this.#sequence = (this.#sequence + 1) & 0x7fffffff || 1;
+      this.#outstanding.push({ sequence: this.#sequence, sentMs: nowMs });
+      this.#port.postMessage(this.#sequence);
+    }
+    const oldest = this.#outstanding[0];
+    this.#onProbe(oldest === undefined || oldest.sentMs === nowMs ? undefined : nowMs - oldest.sentMs);
+  }
+}

@@ -1,0 +1,80 @@
+import { parentPort, workerData } from "node:worker_threads";
+import { Control } from "../shared/control.ts";
+import type { AgentEvent, MessageToWorker, WorkerData } from "../shared/messages.ts";
+import { Collector } from "./collector.ts";
+import { Exporter } from "./exporter.ts";
+import { LoopProbe } from "./loop-probe.ts";
+import { encodeEvents, encodeMetrics } from "./otlp.ts";
+import { PoolProbe } from "./pool-probe.ts";
+
+// The agent's own thread: it probes, aggregates and exports, so that data flows while the application is blocked.
+
+const TICK_MS = 250;
+const PAIRS_MS = 1000;
+const MS_PER_S = 1000;
+const MAX_EVENTS = 200;
+
+const data = workerData as WorkerData;
+const control = new Control(data.control);
+const { options, identity } = data;
+
+const loop = new LoopProbe(control, data.probes, options.loopProbesPerSecond, () => {});
+const lanes = (["fast", "slow"] as const).map((lane) => new PoolProbe(lane, control, options.poolProbesPerSecond));
+const collector = new Collector(data, control, loop, lanes);
+const events: AgentEvent[] = [];
+
+const exporter = new Exporter(options, {
+  exported: (seconds) => collector.exportSeconds.record(seconds, control.epoch),
+  dropped: (reason, records) => {
+    collector.dropped.set(reason, (collector.dropped.get(reason) ?? 0) + records);
+  },
+  failing: (failing) => {
+    control.exportFailing = failing;
+  },
+});
+
+let intervalStartMs = Date.now();
+
+function exportAll(): void {
+  const endMs = Date.now();
+  const batch = collector.collect();
+  exporter.send("metrics", encodeMetrics(identity, batch, Math.min(intervalStartMs, endMs), endMs), batch.points);
+  intervalStartMs = endMs;
+  const told = events.splice(0);
+  if (told.length > 0) exporter.send("logs", encodeEvents(identity, told), told.length);
+}
+
+/** Nothing in this thread may end it: an error is counted and the next turn goes on. */
+function safely(body: () => void): () => void {
+  return () => {
+    try {
+      body();
+    } catch {
+      collector.errors += 1;
+    }
+  };
+}
+
+function receive(message: MessageToWorker): void {
+  if ("series" in message) collector.application.add(message.series);
+  else if ("heapSpaces" in message) collector.heapSpaces = message.heapSpaces;
+  else if ("event" in message) {
+    if (events.length < MAX_EVENTS) events.push(message.event);
+    else collector.dropped.set("events", (collector.dropped.get("events") ?? 0) + 1);
+  } else {
+    exportAll();
+    void exporter.flush().finally(() => control.announceFlush());
+  }
+}
+
+parentPort?.on("message", (message: MessageToWorker) => safely(() => receive(message))());
+setInterval(
+  safely(() => collector.tick()),
+  TICK_MS,
+);
+setInterval(
+  safely(() => collector.samplePairs()),
+  PAIRS_MS,
+);
+setInterval(safely(exportAll), options.exportIntervalSeconds * MS_PER_S);
+control.ready = true;
