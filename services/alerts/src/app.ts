@@ -1,4 +1,4 @@
-import fastify, { type FastifyInstance, type FastifyServerOptions } from "fastify";
+import Fastify, { type FastifyInstance, type FastifyServerOptions, LogController } from "fastify";
 import type { SelfMetrics } from "./self-metrics.ts";
 
 /** One label set that is not calm, as `GET /api/alerts` tells it. Times in ISO 8601, UTC. */
@@ -42,7 +42,11 @@ export function buildApp(
   metrics: SelfMetrics,
   logger: NonNullable<FastifyServerOptions["logger"]>,
 ): FastifyInstance {
-  const app = fastify({ logger, disableRequestLogging: true });
+  const app = Fastify({
+    logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    forceCloseConnections: "idle",
+  });
   app.get("/api/alerts", () => ({ alerts: view.alerts(), rules: view.rules() }));
   app.get("/healthz", (_request, reply) => answer(reply, view.unhealthy()));
   app.get("/readyz", (_request, reply) => answer(reply, view.unready()));
