@@ -1,0 +1,136 @@
+import logging
+import os
+import threading
+import time
+from collections import Counter as Tally
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from tidemark_django import semconv
+from tidemark_django.agg import Attributes, Histogram, Point, Registry
+from tidemark_django.config import Config
+from tidemark_django.connections import Connections
+from tidemark_django.encode import Event, Span
+from tidemark_django.identity import Server, resource_attributes
+from tidemark_django.request import RequestState
+from tidemark_django.saturation import Resource
+
+if TYPE_CHECKING:
+    from tidemark_django.executors import ExecutorWatch
+    from tidemark_django.loop import LoopWatch
+    from tidemark_django.pools import PoolWatch
+    from tidemark_django.threads import Threads
+
+logger = logging.getLogger("tidemark")
+
+MAX_ROUTES: Final = 300
+MAX_PENDING_EVENTS: Final = 200
+MAX_PENDING_SPANS: Final = 5000
+OTHER: Final = "_other"
+
+
+class Agent:
+    """
+    Everything one serving process measures. Made after fork, in the process that serves, and never handed to a child.
+
+    Hooks reach it through :mod:`tidemark_django.runtime`; without one they do nothing.
+    """
+
+    def __init__(self, config: Config, server: Server) -> None:
+        self.config = config
+        self.server = server
+        self.pid = os.getpid()
+        self.started_at = time.time()
+        self.registry = Registry()
+        self.identity = resource_attributes(config, server)
+        self.requests: dict[int, RequestState] = {}
+        self.methods: set[tuple[str, str]] = set()
+        self.events: deque[Event] = deque(maxlen=MAX_PENDING_EVENTS)
+        self.spans: deque[Span] = deque(maxlen=MAX_PENDING_SPANS)
+        self.request_resource: Resource | None = None
+        self.pools: dict[int, PoolWatch] = {}
+        self.executors: dict[str, ExecutorWatch] = {}
+        self.loops: list[LoopWatch] = []
+        self.connections = Connections()
+        self.threads: Threads | None = None
+        self._resources: list[Resource] = []
+        self._routes: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._failures: Tally[str] = Tally()
+        self.agent_threads: dict[str, int] = {}
+        self.agent_cpu: dict[str, float] = {}
+
+    @property
+    def resources(self) -> list[Resource]:
+        with self._lock:
+            return list(self._resources)
+
+    def add(self, resource: Resource) -> Resource:
+        """Takes a resource into the sampling; gives it back."""
+        with self._lock:
+            self._resources.append(resource)
+        return resource
+
+    def resource(self, kind: str, name: str) -> Resource | None:
+        """The resource of that kind and name, if there is one."""
+        return next((item for item in self.resources if item.kind == kind and item.name == name), None)
+
+    def histogram(self, metric: str, *attributes: tuple[str, str | int]) -> Histogram:
+        return self.registry.histogram(metric, attributes)
+
+    def count(self, metric: str, *attributes: tuple[str, str | int], by: float = 1) -> None:
+        self.registry.counter(metric, attributes).add(by)
+
+    def route(self, template: str | None) -> str | None:
+        """The route itself for the first 300 of a process, then ``_other``."""
+        if template is None:
+            return None
+        found = self._routes.get(template)
+        if found is None:
+            found = template if len(self._routes) < MAX_ROUTES else OTHER
+            if found is template:
+                self._routes[template] = found
+        return found
+
+    def event(self, event: Event) -> None:
+        """Queues an event; the oldest gives way when too many wait."""
+        if len(self.events) == MAX_PENDING_EVENTS:
+            self.count("tidemark.agent.dropped", (semconv.TIDEMARK_DROPPED_REASON, "events_full"))
+        self.events.append(event)
+
+    def span(self, span: Span) -> None:
+        """Queues a span; the oldest gives way when too many wait."""
+        if len(self.spans) == MAX_PENDING_SPANS:
+            self.count("tidemark.agent.dropped", (semconv.TIDEMARK_DROPPED_REASON, "spans_full"))
+        self.spans.append(span)
+
+    def failed(self, part: str, error: BaseException) -> None:
+        """Notes an exception of our own: counted each time, logged the first time. Never raises."""
+        self.count("tidemark.agent.errors", (semconv.TIDEMARK_AGENT_PART, part))
+        self.log_once(part, "tidemark: %s failed and is counted from now on: %r", part, error)
+
+    def not_as_expected(self, part: str, what: str) -> None:
+        """Notes that the inside of a server or driver is not what the adapter knows; its numbers stay absent."""
+        self.count("tidemark.agent.adapter_errors", (semconv.TIDEMARK_AGENT_PART, part))
+        self.log_once(f"{part}.{what}", "tidemark: %s: %s is not available, numbers that need it are absent", part, what)
+
+    def log_once(self, key: str, message: str, *arguments: object) -> None:
+        self._failures[key] += 1
+        if self._failures[key] == 1:
+            logger.warning(message, *arguments)
+
+    def active_requests(self) -> list[Point]:
+        """Requests in flight by method and scheme, zero for those seen before."""
+        live = Tally((state.method, state.scheme) for state in list(self.requests.values()))
+        return [
+            Point(
+                "http.server.active_requests",
+                _attributes((semconv.HTTP_REQUEST_METHOD, method), (semconv.URL_SCHEME, scheme)),
+                live[method, scheme],
+            )
+            for method, scheme in sorted(self.methods)
+        ]
+
+
+def _attributes(*pairs: tuple[str, str]) -> Attributes:
+    return pairs

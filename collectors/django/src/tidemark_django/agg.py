@@ -1,0 +1,157 @@
+"""
+The agent's own aggregation: an OpenTelemetry instrument costs 5.6 microseconds a record, these about 0.4.
+
+Every series lives as long as the process, so that hot code may keep a reference to it; the number of series is
+bounded per metric, and what comes later is counted under ``_other``.
+"""
+
+import threading
+from dataclasses import dataclass
+from math import ceil, log2
+from typing import Final, TypeVar
+
+from tidemark_django import semconv
+
+AttributeValue = str | int | float | bool
+Attributes = tuple[tuple[str, AttributeValue], ...]
+
+BUCKETS_PER_OCTAVE: Final = 2**semconv.EXPONENTIAL_HISTOGRAM_SCALE
+SERIES_PER_METRIC: Final = 4000
+OVERFLOW: Final = "_other"
+OPEN_ENDED: Final = frozenset(
+    {
+        semconv.HTTP_ROUTE,
+        semconv.DB_QUERY_TEXT,
+        semconv.DB_QUERY_SUMMARY,
+        semconv.DB_OPERATION_NAME,
+        semconv.ERROR_TYPE,
+        semconv.TIDEMARK_DB_SITE,
+        semconv.TIDEMARK_DB_RELATION,
+        semconv.TIDEMARK_TEMPLATE_NAME,
+    }
+)
+
+
+@dataclass
+class HistogramState:
+    """What a histogram collected in one interval; *buckets* by index, index i holds (2^(i/16), 2^((i+1)/16)]."""
+
+    count: int
+    total: float
+    low: float
+    high: float
+    zero: int
+    buckets: dict[int, int]
+
+
+class Histogram:
+    """Exponential histogram at the fixed scale of the registry. Values at or below a microsecond count as zero."""
+
+    __slots__ = ("_buckets", "_count", "_high", "_lock", "_low", "_total", "_zero")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._reset()
+
+    def _reset(self) -> None:
+        self._count = self._zero = 0
+        self._total = self._high = 0.0
+        self._low = float("inf")
+        self._buckets: dict[int, int] = {}
+
+    def record(self, value: float) -> None:
+        """Adds one value, in the metric's unit. Negative ones (clock steps) count as zero."""
+        if value > semconv.ZERO_THRESHOLD:
+            index = ceil(log2(value) * BUCKETS_PER_OCTAVE) - 1
+            with self._lock:
+                self._count += 1
+                self._total += value
+                if value > self._high:
+                    self._high = value
+                if value < self._low:
+                    self._low = value
+                self._buckets[index] = self._buckets.get(index, 0) + 1
+        else:
+            with self._lock:
+                self._count += 1
+                self._zero += 1
+                self._low = 0.0
+
+    def take(self) -> HistogramState | None:
+        """What came since the last call; None when nothing did."""
+        with self._lock:
+            if not self._count:
+                return None
+            state = HistogramState(self._count, self._total, self._low, self._high, self._zero, self._buckets)
+            self._reset()
+            return state
+
+
+class Counter:
+    """A sum since the last export. Sent from its first use on, also when it did not grow."""
+
+    __slots__ = ("_lock", "_value")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._value = 0.0
+
+    def add(self, value: float = 1) -> None:
+        with self._lock:
+            self._value += value
+
+    def take(self) -> float:
+        with self._lock:
+            value, self._value = self._value, 0.0
+            return value
+
+
+Series = TypeVar("Series", Histogram, Counter)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of one series, ready for export."""
+
+    metric: str
+    attributes: Attributes
+    value: float | HistogramState
+
+
+class Registry:
+    """All histograms and counters of the process."""
+
+    def __init__(self, series_per_metric: int = SERIES_PER_METRIC) -> None:
+        self._lock = threading.Lock()
+        self._limit = series_per_metric
+        self._histograms: dict[str, dict[Attributes, Histogram]] = {}
+        self._counters: dict[str, dict[Attributes, Counter]] = {}
+
+    def histogram(self, metric: str, attributes: Attributes = ()) -> Histogram:
+        found = self._histograms.get(metric, {}).get(attributes)
+        return found if found is not None else self._add(self._histograms, Histogram, metric, attributes)
+
+    def counter(self, metric: str, attributes: Attributes = ()) -> Counter:
+        found = self._counters.get(metric, {}).get(attributes)
+        return found if found is not None else self._add(self._counters, Counter, metric, attributes)
+
+    def _add(
+        self, table: dict[str, dict[Attributes, Series]], make: type[Series], metric: str, attributes: Attributes
+    ) -> Series:
+        with self._lock:
+            family = table.setdefault(metric, {})
+            if attributes not in family and len(family) >= self._limit:
+                attributes = tuple((key, OVERFLOW if key in OPEN_ENDED else value) for key, value in attributes)
+            return family.setdefault(attributes, make())
+
+    def take(self) -> list[Point]:
+        """Everything since the last call. Histograms without a new value are left out."""
+        with self._lock:
+            histograms = [(m, a, h) for m, family in self._histograms.items() for a, h in family.items()]
+            counters = [(m, a, c) for m, family in self._counters.items() for a, c in family.items()]
+        points = [Point(m, a, c.take()) for m, a, c in counters]
+        for metric, attributes, histogram in histograms:
+            state = histogram.take()
+            if state is not None:
+                points.append(Point(metric, attributes, state))
+        return points

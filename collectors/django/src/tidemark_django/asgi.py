@@ -1,0 +1,102 @@
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from functools import wraps
+from typing import Any, Final
+
+from tidemark_django import boot, http, net, runtime
+from tidemark_django.agent import Agent
+from tidemark_django.request import RequestState, current_request
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+TRANSPORT: Final = "tidemark.transport"
+
+
+def install() -> None:
+    """Wraps Django's ASGI entry and the point where a view's response is known."""
+    from django.core.handlers.asgi import ASGIHandler
+    from django.core.handlers.base import BaseHandler
+
+    if getattr(ASGIHandler, "_tidemark", False):
+        return
+    call: Callable[..., Any] = ASGIHandler.__call__
+    get_response: Callable[..., Any] = BaseHandler.get_response_async
+
+    @wraps(call)
+    async def serve(self: Any, scope: Scope, receive: Receive, send: Send) -> None:
+        agent = runtime.agent or boot.start_in_first_request("asgi", scope)
+        state = _begin(agent, scope) if agent is not None and scope["type"] == "http" else None
+        if agent is None or state is None:
+            await call(self, scope, receive, send)
+            return
+        token = current_request.set(state)
+
+        async def observed_send(message: Message) -> None:
+            await send(message)
+            if message["type"] == "http.response.start":
+                state.status = message["status"]
+            elif message["type"] == "http.response.body" and not message.get("more_body"):
+                state.end = time.perf_counter()
+
+        try:
+            await call(self, scope, receive, observed_send)
+        except BaseException as error:
+            http.finish(agent, state, error)
+            raise
+        finally:
+            http.finish(agent, state)
+            current_request.reset(token)
+
+    @wraps(get_response)
+    async def respond(self: Any, request: Any) -> Any:
+        state = current_request.get()
+        if state is not None:
+            state.request = request
+        response = await get_response(self, request)
+        agent = runtime.agent
+        if state is not None and agent is not None and state.asynchronous:
+            try:
+                http.note_response(agent, state, request, response)
+            except Exception as error:
+                agent.failed("asgi", error)
+        return response
+
+    ASGIHandler.__call__ = serve  # type: ignore[method-assign]
+    BaseHandler.get_response_async = respond  # type: ignore[method-assign]
+    ASGIHandler._tidemark = True  # type: ignore[attr-defined]
+
+
+def _begin(agent: Agent, scope: Scope) -> RequestState | None:
+    try:
+        state = RequestState(http.known_method(scope["method"]), scope.get("scheme", "http"), asynchronous=True)
+        headers = {
+            bytes(name): value
+            for name, value in scope["headers"]
+            if name in (b"traceparent", b"x-request-start", b"x-queue-start")
+        }
+        _measure_queue(state, scope, headers)
+        traceparent = headers.get(b"traceparent")
+        http.begin(agent, state, traceparent.decode("latin-1") if traceparent else None)
+        return state
+    except Exception as error:
+        agent.failed("asgi", error)
+        return None
+
+
+def _measure_queue(state: RequestState, scope: Scope, headers: dict[bytes, bytes]) -> None:
+    transport = scope.get(TRANSPORT)
+    connection = transport.get_extra_info("socket") if transport is not None else None
+    if connection is not None:
+        waited = net.since_last_data(connection)
+        if waited is None and hasattr(connection, "fileno"):
+            waited = net.since_last_data_fd(connection.fileno())
+        if waited is not None:
+            state.queue, state.queue_source = waited, "tcp_info"
+            return
+    header = headers.get(b"x-request-start") or headers.get(b"x-queue-start")
+    if header:
+        state.queue = net.since_header(header.decode("latin-1"), time.time())
+        state.queue_source = "header"

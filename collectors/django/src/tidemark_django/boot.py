@@ -1,0 +1,98 @@
+"""
+When to begin: hooks where Django is loaded, threads only in a process that serves.
+
+A master that forks (``gunicorn --preload``), a management command or the autoreloader's parent never start anything.
+"""
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from tidemark_django import config, runtime
+from tidemark_django.agent import Agent
+from tidemark_django.identity import Server, spawned_worker
+
+logger = logging.getLogger("tidemark")
+
+_lock = threading.Lock()
+_installed = False
+_refused_pid = 0
+
+
+def install() -> None:
+    """Installs every hook and starts if this process already is one that serves. Never raises."""
+    global _installed
+    if _installed or config.load().disabled:
+        return
+    _installed = True
+    from tidemark_django import asgi, cache, database, executors, pools, templates, wsgi
+    from tidemark_django.servers import gunicorn, uvicorn, websockets
+
+    for module in (wsgi, asgi, database, pools, cache, templates, executors, gunicorn, uvicorn, websockets):
+        guarded(module.__name__, module.install)
+
+
+def guarded(part: str, action: Callable[[], Any]) -> Any:
+    """Runs a piece of the agent; its failure is a line in the log and nothing else."""
+    try:
+        return action()
+    except Exception as error:
+        agent = runtime.agent
+        if agent is not None:
+            agent.failed(part, error)
+        else:
+            logger.warning("tidemark: %s failed: %r", part, error)
+        return None
+
+
+def start(server: Server) -> Agent | None:
+    """Starts measuring in this process, once. None when disabled or failed."""
+    global _refused_pid
+    with _lock:
+        if runtime.agent is not None:
+            return runtime.agent
+        if _refused_pid == os.getpid():
+            return None
+        try:
+            settings = config.load()
+            if not settings.disabled:
+                from tidemark_django import threads
+
+                agent = Agent(settings, server)
+                runtime.agent = agent
+                threads.start(agent)
+                return agent
+        except Exception as error:
+            runtime.agent = None
+            logger.warning("tidemark: not started: %r", error)
+        _refused_pid = os.getpid()
+        return None
+
+
+def start_in_first_request(interface: str, environ: Any) -> Agent | None:
+    """For servers without an adapter: the first request shows that this process serves."""
+    if _refused_pid == os.getpid():
+        return None
+    index, master = spawned_worker()
+    agent = start(Server(_server_name(interface, environ), index=index, master_pid=master))
+    if agent is not None and interface == "asgi":
+        from tidemark_django import loop
+
+        guarded("loop", loop.watch_running)
+    return agent
+
+
+def _server_name(interface: str, environ: Any) -> str:
+    software = str(environ.get("SERVER_SOFTWARE", "")).lower()
+    for name in ("gunicorn", "waitress", "mod_wsgi", "uwsgi"):
+        if software.startswith(name):
+            return name
+    if software.startswith("wsgiserver"):
+        return "runserver"
+    for name in ("uwsgi", "daphne", "hypercorn", "granian", "uvicorn"):
+        if name in sys.modules:
+            return name
+    return interface

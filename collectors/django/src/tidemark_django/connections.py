@@ -1,0 +1,62 @@
+import threading
+from collections.abc import Callable
+
+from tidemark_django import semconv
+from tidemark_django.agg import Attributes, Point
+
+
+class Connections:
+    """
+    Open inbound connections by protocol.
+
+    WebSockets are counted as they come and go; ``http`` only where the server keeps a count of its own, given as *http*.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._websockets: int | None = None
+        self._opened = 0
+        self._reported = 0
+        self.http: Callable[[], int | None] | None = None
+
+    def expect_websockets(self) -> None:
+        """From now on no WebSocket is a measured zero."""
+        with self._lock:
+            if self._websockets is None:
+                self._websockets = 0
+
+    def opened(self) -> None:
+        with self._lock:
+            self._websockets = (self._websockets or 0) + 1
+            self._opened += 1
+
+    def closed(self) -> None:
+        with self._lock:
+            self._websockets = max(0, (self._websockets or 0) - 1)
+
+    def now_websockets(self) -> int:
+        """Open WebSockets; 0 when none was ever seen."""
+        return self._websockets or 0
+
+    def now(self) -> dict[str, int]:
+        """Open connections by kind; kinds that cannot be counted are missing."""
+        counts: dict[str, int] = {}
+        if self._websockets is not None:
+            counts["websocket"] = self._websockets
+        http = self.http() if self.http is not None else None
+        if http is not None:
+            counts["http"] = max(0, http)
+        return counts
+
+    def take(self) -> list[Point]:
+        points = [Point("tidemark.connections", inbound(kind), count) for kind, count in self.now().items()]
+        if self._websockets is not None:
+            grown = self._opened - self._reported
+            self._reported += grown
+            points.append(Point("tidemark.connections.opened", inbound("websocket"), grown))
+        return points
+
+
+def inbound(kind: str) -> Attributes:
+    """Attributes of connections that clients opened."""
+    return ((semconv.TIDEMARK_CONNECTION_KIND, kind), (semconv.TIDEMARK_CONNECTION_DIRECTION, "inbound"))

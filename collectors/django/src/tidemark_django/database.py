@@ -1,0 +1,191 @@
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from time import perf_counter, time_ns
+from typing import Any, Final
+
+from tidemark_django import frames, runtime, semconv
+from tidemark_django.agent import Agent
+from tidemark_django.agg import Attributes, AttributeValue
+from tidemark_django.encode import Event
+from tidemark_django.request import MAX_QUERY_SPANS, QueryRecord, RequestState, current_request
+from tidemark_django.statements import Statement, StatementCache
+
+SYSTEMS: Final = {"postgresql": "postgresql", "mysql": "mysql", "sqlite": "sqlite", "oracle": "oracle.db"}
+MAX_STATEMENTS_OF_A_REQUEST: Final = 1000
+
+_statements = StatementCache()
+
+
+def install() -> None:
+    """Wraps the one place all of Django's queries pass, and the opening of connections."""
+    from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.backends.utils import CursorWrapper
+
+    if getattr(CursorWrapper, "_tidemark", False):
+        return
+    execute: Callable[..., Any] = CursorWrapper._execute_with_wrappers
+    connect: Callable[..., Any] = BaseDatabaseWrapper.connect
+
+    @wraps(execute)
+    def timed_execute(self: Any, sql: Any, params: Any, many: bool, executor: Any) -> Any:
+        agent = runtime.agent
+        if agent is None:
+            return execute(self, sql, params, many, executor)
+        state = current_request.get()
+        inner = state.inner if state is not None else 0.0
+        start = perf_counter()
+        try:
+            result = execute(self, sql, params, many, executor)
+        except BaseException as error:
+            _note(agent, state, self.db, sql, start, perf_counter(), inner, type(error).__name__)
+            raise
+        _note(agent, state, self.db, sql, start, perf_counter(), inner, None)
+        return result
+
+    @wraps(connect)
+    def timed_connect(self: Any) -> Any:
+        agent = runtime.agent
+        if agent is None:
+            return connect(self)
+        kind = _connect_kind(self)
+        state = current_request.get()
+        inner = state.inner if state is not None else 0.0
+        start = perf_counter()
+        try:
+            return connect(self)
+        finally:
+            elapsed = perf_counter() - start
+            try:
+                agent.histogram(
+                    "db.client.connection.create_time",
+                    (semconv.DB_CLIENT_CONNECTION_POOL_NAME, self.alias),
+                    (semconv.DB_SYSTEM_NAME, system_of(self)),
+                    (semconv.TIDEMARK_DB_CONNECT_KIND, kind),
+                ).record(elapsed)
+                if state is not None:
+                    state.spend("db", elapsed, inner)
+            except Exception as error:
+                agent.failed("database", error)
+
+    CursorWrapper._execute_with_wrappers = timed_execute  # type: ignore[attr-defined]
+    BaseDatabaseWrapper.connect = timed_connect  # type: ignore[method-assign]
+    CursorWrapper._tidemark = True  # type: ignore[attr-defined]
+
+
+def system_of(connection: Any) -> str:
+    """OpenTelemetry's name of a Django back end."""
+    vendor = str(connection.vendor)
+    return SYSTEMS.get(vendor, vendor)
+
+
+def _namespace(connection: Any) -> str:
+    name = str(connection.settings_dict.get("NAME") or "")
+    return os.path.basename(name) if connection.vendor == "sqlite" else name
+
+
+def _connect_kind(connection: Any) -> str:
+    if not connection.settings_dict.get("OPTIONS", {}).get("pool"):
+        return "connect"
+    pool = getattr(type(connection), "_connection_pools", {}).get(connection.alias)
+    return "pool_open" if pool is None or getattr(pool, "closed", False) else "pool_get"
+
+
+def _note(
+    agent: Agent,
+    state: RequestState | None,
+    connection: Any,
+    sql: Any,
+    start: float,
+    end: float,
+    inner: float,
+    error: str | None,
+) -> None:
+    try:
+        raw = sql if type(sql) is str else str(sql)
+        statement = _statements.get(raw)
+        system, namespace, alias = system_of(connection), _namespace(connection), connection.alias
+        attributes: Attributes = (
+            (semconv.DB_SYSTEM_NAME, system),
+            (semconv.DB_NAMESPACE, namespace),
+            (semconv.DB_OPERATION_NAME, statement.operation),
+            (semconv.DB_QUERY_SUMMARY, statement.summary),
+            (semconv.DB_QUERY_TEXT, statement.text),
+            (semconv.TIDEMARK_DB_ALIAS, alias),
+        )
+        route = _route_now(agent, state)
+        if route is not None:
+            attributes += ((semconv.HTTP_ROUTE, route),)
+        if error is not None:
+            attributes += ((semconv.ERROR_TYPE, error),)
+        agent.registry.histogram("db.client.operation.duration", attributes).record(end - start)
+        if state is None:
+            return
+        state.queries += 1
+        state.spend("db", end - start, inner)
+        if agent.config.traces and len(state.query_spans) < MAX_QUERY_SPANS:
+            state.query_spans.append(
+                QueryRecord(
+                    start,
+                    end,
+                    alias,
+                    system,
+                    namespace,
+                    statement.operation,
+                    statement.summary,
+                    statement.text,
+                    error,
+                )
+            )
+        if statement.operation == "SELECT":
+            _count_repeat(agent, state, statement, route)
+    except Exception as failure:
+        agent.failed("database", failure)
+
+
+def _route_now(agent: Agent, state: RequestState | None) -> str | None:
+    """The route as far as known while the view still runs: the request object has it once the resolver ran."""
+    if state is None:
+        return None
+    if state.route is None and state.request is not None:
+        from tidemark_django.http import route_template
+
+        match = getattr(state.request, "resolver_match", None)
+        if match is not None and match.route is not None:
+            state.route = agent.route(route_template(match.route))
+    return state.route
+
+
+def _count_repeat(agent: Agent, state: RequestState, statement: Statement, route: str | None) -> None:
+    """
+    Finds N+1: one SELECT repeated from one line within one request.
+
+    A stack costs about 10 microseconds, so it is read twice per statement: at the second run and at the threshold.
+    """
+    seen = state.statements
+    if statement.text not in seen and len(seen) >= MAX_STATEMENTS_OF_A_REQUEST:
+        return
+    count = seen[statement.text] = seen.get(statement.text, 0) + 1
+    if count == 2:
+        state.sites[statement.text] = frames.application_frame(frames.walk(sys._getframe(2)))
+    if count != agent.config.n_plus_one:
+        return
+    frame = sys._getframe(2)
+    here = frames.application_frame(frames.walk(frame))
+    if here is None or (count > 2 and state.sites.get(statement.text) != here):
+        return
+    where, relation = frames.site(here), frames.relation_descriptor(frame)
+    labels: dict[str, AttributeValue] = {
+        semconv.DB_QUERY_SUMMARY: statement.summary,
+        semconv.TIDEMARK_DB_SITE: where,
+    }
+    if route is not None:
+        labels[semconv.HTTP_ROUTE] = route
+    if relation is not None:
+        labels[semconv.TIDEMARK_DB_RELATION] = relation
+    agent.registry.counter("tidemark.db.n_plus_one", tuple(labels.items())).add()
+    trace_id, span_id = state.ids()
+    agent.event(
+        Event(semconv.EVENT_TIDEMARK_DB_N_PLUS_ONE, time_ns(), labels, f"{statement.summary} repeats at {where}", trace_id, span_id)
+    )

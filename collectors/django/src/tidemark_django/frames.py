@@ -1,0 +1,106 @@
+"""Reading stacks by hand: code objects and line numbers only, never local variables, never source lines."""
+
+import os
+import sys
+import sysconfig
+from types import CodeType, FrameType
+from typing import Any, Final
+
+MAX_DEPTH: Final = 64
+MAX_FOLDED: Final = 4096
+OWN_FOLDER: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
+STDLIB: Final = tuple({sysconfig.get_path("stdlib") + os.sep, sysconfig.get_path("platstdlib") + os.sep})
+IO_FILES: Final = ("psycopg", "socket.py", "ssl.py", "selectors.py", "http/client.py", "urllib3", "redis")
+IO_NAMES: Final = frozenset({"select", "poll", "recv", "recv_into", "readinto", "send", "sendall", "connect", "execute"})
+
+_application_files: dict[str, bool] = {}
+
+
+def is_application(path: str) -> bool:
+    """Whether a file is the user's own: not the standard library, not an installed package, not the agent."""
+    known = _application_files.get(path)
+    if known is None:
+        known = not (
+            path.startswith(("<", OWN_FOLDER))
+            or "site-packages" in path
+            or "dist-packages" in path
+            or path.startswith(STDLIB)
+            or "/bin/" in path
+        )
+        if len(_application_files) < 5000:
+            _application_files[path] = known
+    return known
+
+
+def walk(frame: FrameType | None, limit: int = MAX_DEPTH) -> list[tuple[CodeType, int]]:
+    """Code and line of each frame, innermost first."""
+    found: list[tuple[CodeType, int]] = []
+    while frame is not None and len(found) < limit:
+        found.append((frame.f_code, frame.f_lineno))
+        frame = frame.f_back
+    return found
+
+
+def of_thread(ident: int) -> list[tuple[CodeType, int]]:
+    """Stack of another thread, empty when it is gone."""
+    return walk(sys._current_frames().get(ident))
+
+
+def application_frame(stack: list[tuple[CodeType, int]]) -> tuple[CodeType, int] | None:
+    """The user's innermost frame."""
+    return next((entry for entry in stack if is_application(entry[0].co_filename)), None)
+
+
+def site(entry: tuple[CodeType, int]) -> str:
+    """``folder/file.py:12 function``."""
+    code, line = entry
+    return f"{short_path(code.co_filename)}:{line} {name_of(code)}"
+
+
+def short_path(path: str) -> str:
+    """The last two parts of a path: enough to find the file, without the machine's layout."""
+    return "/".join(path.replace("\\", "/").rsplit("/", 2)[-2:])
+
+
+def name_of(code: CodeType) -> str:
+    return getattr(code, "co_qualname", code.co_name)
+
+
+def folded(stack: list[tuple[CodeType, int]]) -> str:
+    """Frames joined by ``;``, innermost last, at most 4 KiB: the outer ones are cut."""
+    text = ";".join(f"{name_of(code)} ({short_path(code.co_filename)}:{line})" for code, line in reversed(stack))
+    return text if len(text) <= MAX_FOLDED else "..." + text[3 - MAX_FOLDED :]
+
+
+def reason(stack: list[tuple[CodeType, int]]) -> str:
+    """
+    Why a thread stands still, judged by its innermost frames: ``io``, ``lock``, else ``unknown`` for the caller to refine.
+
+    C functions have no frame: ``time.sleep`` cannot be told from computing here.
+    """
+    for code, _ in stack[:3]:
+        path = code.co_filename
+        if path.endswith("threading.py") and code.co_name in {"wait", "acquire", "join", "_wait_for_tstate_lock"}:
+            return "lock"
+        if code.co_name in IO_NAMES or any(part in path for part in IO_FILES):
+            return "io"
+    return "unknown"
+
+
+def relation_descriptor(frame: FrameType | None) -> str | None:
+    """
+    ``Model.field`` of the ORM relation whose attribute access led here, if one did.
+
+    Reads the descriptor from ``__get__`` frames of Django's related descriptors; of the descriptor only its field's name.
+    """
+    depth = 0
+    while frame is not None and depth < MAX_DEPTH:
+        code = frame.f_code
+        if code.co_name == "__get__" and code.co_filename.endswith("related_descriptors.py"):
+            descriptor: Any = frame.f_locals.get("self")
+            field = getattr(descriptor, "field", None) or getattr(getattr(descriptor, "related", None), "field", None)
+            model = getattr(getattr(field, "model", None), "__name__", None)
+            return f"{model}.{getattr(field, 'name', '?')}" if model else type(descriptor).__name__
+        frame = frame.f_back
+        depth += 1
+    return None

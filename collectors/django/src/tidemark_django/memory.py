@@ -1,0 +1,122 @@
+import time
+from collections import deque
+from typing import Final
+
+from tidemark_django import kernel, semconv
+from tidemark_django.agg import Attributes, Point
+from tidemark_django.connections import Connections, inbound
+
+MIN_INTERVAL_S: Final = 1.0
+MAX_INTERVAL_S: Final = 10.0
+CPU_SHARE: Final = 0.01
+MAX_PAIRS: Final = 60
+MIN_SPAN: Final = 50
+MIN_FIT: Final = 0.8
+
+
+class MemoryWatch:
+    """
+    Memory of the process, and what one more connection costs.
+
+    The proportional sizes cost milliseconds to read and more the larger the process, so they are read at most each
+    second, and so seldom that they stay under 1 % of a core (but at least each 10 s while that holds).
+    """
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._next = 0.0
+        self._sizes: tuple[int, int] | None = None
+        self._slopes = {"websocket": Slope(), "http": Slope()}
+
+    def tick(self) -> None:
+        """Reads the sizes when it is time to. From the sampler thread."""
+        now = time.monotonic()
+        if now < self._next:
+            return
+        before = time.thread_time()
+        counts = self._connections.now()
+        self._sizes = kernel.proportional_bytes()
+        cost = time.thread_time() - before
+        affordable = cost / CPU_SHARE
+        self._next = now + max(MIN_INTERVAL_S, affordable)
+        if self._sizes is not None:
+            for kind, count in counts.items():
+                self._slopes[kind].add(count, self._sizes[1])
+
+    def take(self) -> list[Point]:
+        points: list[Point] = []
+        resident = kernel.resident_bytes()
+        if resident is not None:
+            points.append(Point("process.memory.usage", (), resident))
+        if self._sizes is None:
+            return points
+        pss, uss = self._sizes
+        points += [Point("tidemark.process.memory.pss", (), pss), Point("tidemark.process.memory.uss", (), uss)]
+        for kind in self._connections.now():
+            pair: Attributes = ((semconv.TIDEMARK_CONNECTION_KIND, kind), (semconv.TIDEMARK_MEMORY_TYPE, "uss"))
+            points.append(Point("tidemark.connections.memory", pair, uss))
+            fitted = self._slopes[kind].fit()
+            if fitted is not None:
+                slope, fit, span = fitted
+                points += [
+                    Point("tidemark.memory.per_connection", pair, slope),
+                    Point("tidemark.memory.per_connection.fit", pair, fit),
+                    Point("tidemark.memory.per_connection.span", pair, span),
+                ]
+        return points
+
+
+class Slope:
+    """
+    Bytes per connection by Theil-Sen over rising stretches.
+
+    Memory does not return after connections close, so only pairs at new high-water marks count; a resident size
+    divided by connections would mostly measure the program itself.
+
+    >>> slope = Slope()
+    >>> for count in range(0, 101, 10):
+    ...     slope.add(count, 1_000_000 + 32_768 * count)
+    >>> slope.fit()
+    (32768.0, 1.0, 100)
+    """
+
+    def __init__(self) -> None:
+        self._pairs: deque[tuple[int, int]] = deque(maxlen=MAX_PAIRS)
+        self._highest = -1
+        self._fitted: tuple[float, float, int] | None = None
+        self._stale = False
+
+    def add(self, connections: int, memory: int) -> None:
+        if connections > self._highest:
+            self._highest = connections
+            self._pairs.append((connections, memory))
+            self._stale = True
+
+    def fit(self) -> tuple[float, float, int] | None:
+        """Slope in bytes, r squared, span in connections; None while the variation is too small to say."""
+        if self._stale:
+            self._stale = False
+            self._fitted = self._compute()
+        return self._fitted
+
+    def _compute(self) -> tuple[float, float, int] | None:
+        pairs = list(self._pairs)
+        span = pairs[-1][0] - pairs[0][0]
+        if len(pairs) < 3 or span < MIN_SPAN:
+            return None
+        slopes = sorted(
+            (later[1] - earlier[1]) / (later[0] - earlier[0])
+            for position, earlier in enumerate(pairs)
+            for later in pairs[position + 1 :]
+        )
+        middle = len(slopes) // 2
+        slope = slopes[middle] if len(slopes) % 2 else (slopes[middle - 1] + slopes[middle]) / 2
+        mean_x = sum(x for x, _ in pairs) / len(pairs)
+        mean_y = sum(y for _, y in pairs) / len(pairs)
+        spread_x = sum((x - mean_x) ** 2 for x, _ in pairs)
+        spread_y = sum((y - mean_y) ** 2 for _, y in pairs)
+        if not spread_y:
+            return None
+        together = sum((x - mean_x) * (y - mean_y) for x, y in pairs)
+        fit = together * together / (spread_x * spread_y)
+        return (slope, fit, span) if fit >= MIN_FIT and slope > 0 else None

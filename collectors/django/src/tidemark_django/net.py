@@ -1,0 +1,120 @@
+"""What the Linux kernel knows about sockets. Everything here gives None where the kernel does not tell."""
+
+import contextlib
+import os
+import socket
+import struct
+from dataclasses import dataclass
+from typing import Any, Final
+
+# Offsets into struct tcp_info, stable since Linux 2.6 (include/uapi/linux/tcp.h): eight one-byte fields, then u32.
+TCP_INFO_BYTES: Final = 104
+UNACKED_OFFSET: Final = 24
+SACKED_OFFSET: Final = 28
+LAST_DATA_RECV_OFFSET: Final = 52
+TCP_LISTEN: Final = 10
+SO_MEMINFO: Final = 55
+MEMINFO_BYTES: Final = 36
+MEMINFO_DROPS_OFFSET: Final = 32
+MS_PER_S: Final = 1e3
+MAX_QUEUE_S: Final = 600.0
+
+
+@dataclass(frozen=True)
+class AcceptQueue:
+    """Connections the kernel accepted and the application did not, and how many there may be."""
+
+    length: int
+    limit: int
+
+
+def accept_queue(listener: Any) -> AcceptQueue | None:
+    """
+    Accept queue of a listening TCP socket: ``tcpi_unacked`` and ``tcpi_sacked``, equal to Recv-Q and Send-Q of ``ss -ltn``.
+
+    None for Unix sockets and other systems.
+    """
+    info = _tcp_info(listener)
+    if info is None or info[0] != TCP_LISTEN:
+        return None
+    return AcceptQueue(
+        struct.unpack_from("=I", info, UNACKED_OFFSET)[0], struct.unpack_from("=I", info, SACKED_OFFSET)[0]
+    )
+
+
+def listen_drops(listener: Any) -> int | None:
+    """Connections this listening socket dropped since it was opened (``sk_drops``, Linux 4.12)."""
+    try:
+        memory = listener.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, MEMINFO_BYTES)
+    except (OSError, AttributeError):
+        return None
+    return struct.unpack_from("=I", memory, MEMINFO_DROPS_OFFSET)[0] if len(memory) >= MEMINFO_BYTES else None
+
+
+def since_last_data(connection: Any) -> float | None:
+    """
+    Seconds since the client's last bytes reached this host: what a request waited before the application read it.
+
+    ``tcpi_last_data_recv`` counts in jiffies, so values come in steps of 4 ms (HZ = 250) and short waits read as 0.
+    """
+    info = _tcp_info(connection)
+    if info is None or info[0] == TCP_LISTEN or len(info) < LAST_DATA_RECV_OFFSET + 4:
+        return None
+    seconds: float = struct.unpack_from("=I", info, LAST_DATA_RECV_OFFSET)[0] / MS_PER_S
+    return seconds if seconds <= MAX_QUEUE_S else None
+
+
+def since_last_data_fd(descriptor: int) -> float | None:
+    """As :func:`since_last_data` for transports that hide their socket (uvloop)."""
+    try:
+        with contextlib.closing(socket.socket(fileno=os.dup(descriptor))) as connection:
+            return since_last_data(connection)
+    except OSError:
+        return None
+
+
+def since_header(header: str, now: float) -> float | None:
+    """
+    Seconds since a proxy stamped ``X-Request-Start`` or ``X-Queue-Start``.
+
+    Proxies write seconds, milliseconds, microseconds or nanoseconds, with or without ``t=``: the unit is guessed by
+    magnitude. Stamps in the future (clocks apart) and older than ten minutes are dropped.
+
+    >>> since_header("t=1700000000.5", 1700000001.0)
+    0.5
+    >>> since_header("1700000000500", 1700000001.0)
+    0.5
+    >>> since_header("1700000009", 1700000001.0) is None
+    True
+    """
+    text = header.split(",")[0].strip().removeprefix("t=")
+    try:
+        stamp = float(text)
+    except ValueError:
+        return None
+    for limit, per_second in ((1e10, 1.0), (1e13, 1e3), (1e16, 1e6), (float("inf"), 1e9)):
+        if stamp < limit:
+            stamp /= per_second
+            break
+    waited = now - stamp
+    return waited if 0 <= waited <= MAX_QUEUE_S else None
+
+
+def listener_id(listener: Any) -> str | None:
+    """Name of a listening socket that all its workers agree on, for example ``tcp:127.0.0.1:8000``."""
+    try:
+        name = listener.getsockname()
+    except (OSError, AttributeError):
+        return None
+    if isinstance(name, tuple):
+        host = f"[{name[0]}]" if ":" in str(name[0]) else name[0]
+        return f"tcp:{host}:{name[1]}"
+    return f"unix:{os.fsdecode(name)}"
+
+
+def _tcp_info(connection: Any) -> bytes | None:
+    try:
+        info: bytes = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES)
+    except (OSError, AttributeError, TypeError):
+        return None
+    return info if len(info) > SACKED_OFFSET + 4 else None

@@ -1,0 +1,83 @@
+import random
+import threading
+import time
+from typing import Final
+
+from tidemark_django import kernel
+from tidemark_django.agent import Agent
+from tidemark_django.agg import Histogram
+from tidemark_django.identity import gil_enabled
+from tidemark_django.saturation import Reading, Resource
+
+PROBE_PERIOD_S: Final = 0.02
+PROBE_JITTER: Final = 0.25
+# A quiet interpreter wakes its probe within 0.10 ms at p90 (measured); what is longer found the lock held.
+HELD_S: Final = 0.25e-3
+
+
+class LockProbe:
+    """
+    The interpreter lock and the processor, from one sleeping thread.
+
+    The thread sleeps; how late it wakes is time it waited for a core (the kernel counts that) plus time it waited for
+    the interpreter lock (the rest). The period is jittered so that it does not keep step with the switch interval.
+    """
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._thread_id = 0
+        self._gil_waits: list[bool] = []
+        self._cpu = (time.perf_counter(), time.process_time())
+        self._cores = kernel.usable_cores()
+        self._asleep_until: float | None = None
+        self.gil: Resource | None = None
+        self.cpu: Resource | None = None
+        self._gil_wait: Histogram | None = None
+        self._cpu_wait: Histogram | None = None
+        self._busy_share = 0.0
+        if kernel.thread_times(threading.get_native_id()) is not None:
+            if gil_enabled():
+                self.gil = agent.add(Resource(agent.registry, "gil", "process", self._read_gil))
+                self._gil_wait = self.gil.wait
+            self.cpu = agent.add(Resource(agent.registry, "cpu", "process", self._read_cpu))
+            self._cpu_wait = self.cpu.wait
+
+    def once(self) -> None:
+        """Sleeps one period, measures, and pokes the loops. From the probe thread."""
+        if not self._thread_id:
+            self._thread_id = threading.get_native_id()
+        period = PROBE_PERIOD_S * (1 + random.uniform(-PROBE_JITTER, PROBE_JITTER))
+        for loop in self._agent.loops:
+            loop.probe()
+        before = kernel.thread_times(self._thread_id) if self._cpu_wait is not None else None
+        start = time.perf_counter()
+        time.sleep(period)
+        late = time.perf_counter() - start - period
+        if before is None or self._cpu_wait is None:
+            return
+        after = kernel.thread_times(self._thread_id)
+        if after is None:
+            return
+        starved = max(0.0, after[1] - before[1])
+        self._cpu_wait.record(starved)
+        if self._gil_wait is not None:
+            waited = max(0.0, late - starved)
+            self._gil_wait.record(waited)
+            self._gil_waits.append(waited > HELD_S)
+
+    def _read_gil(self) -> Reading | None:
+        """Share of the probes that found the lock held: arrivals at random moments see the time average."""
+        found, self._gil_waits = self._gil_waits, []
+        if found:
+            self._busy_share = sum(found) / len(found)
+        return Reading(capacity=1, busy=self._busy_share)
+
+    def _read_cpu(self) -> Reading:
+        now = (time.perf_counter(), time.process_time())
+        elapsed = now[0] - self._cpu[0]
+        if elapsed >= 0.05:
+            self._cpu_busy = (now[1] - self._cpu[1]) / elapsed
+            self._cpu = now
+        return Reading(capacity=self._cores, busy=self._cpu_busy)
+
+    _cpu_busy = 0.0

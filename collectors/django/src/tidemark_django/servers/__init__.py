@@ -1,0 +1,1 @@
+"""One module per server: where its queue, its capacity and its workers are found."""

@@ -1,0 +1,161 @@
+import sys
+from collections import deque
+from collections.abc import Callable
+from functools import wraps
+from time import perf_counter
+from typing import Any
+
+from tidemark_django import boot, runtime
+from tidemark_django.agent import Agent
+from tidemark_django.identity import Server
+from tidemark_django.saturation import Reading, Resource
+from tidemark_django.servers import listeners
+
+KINDS = {"ThreadWorker": "gunicorn-gthread", "SyncWorker": "gunicorn-sync", "UvicornWorker": "gunicorn-uvicorn"}
+
+
+def install() -> None:
+    """
+    Starts in gunicorn's workers, never in its arbiter.
+
+    Without ``--preload`` Django is loaded inside ``Worker.load_wsgi``, so the worker is on the stack now. With it
+    Django is loaded in the arbiter, and each forked worker passes the wrapped ``load_wsgi`` later.
+    """
+    if "gunicorn.workers.base" not in sys.modules:
+        return
+    from gunicorn.workers.base import Worker
+
+    if not getattr(Worker, "_tidemark", False):
+        load: Callable[..., Any] = Worker.load_wsgi
+
+        @wraps(load)
+        def load_then_start(self: Any) -> Any:
+            result = load(self)
+            boot.guarded("gunicorn", lambda: _start(self))
+            return result
+
+        Worker.load_wsgi = load_then_start
+        Worker._tidemark = True
+    worker = _worker_on_stack(Worker)
+    if worker is not None:
+        _start(worker)
+
+
+def _worker_on_stack(base: type) -> Any:
+    frame = sys._getframe()
+    while frame is not None:
+        candidate = frame.f_locals.get("self") if frame.f_code.co_name == "load_wsgi" else None
+        if isinstance(candidate, base):
+            return candidate
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
+def _start(worker: Any) -> None:
+    import gunicorn
+
+    kind = next((KINDS[base.__name__] for base in type(worker).__mro__ if base.__name__ in KINDS), None)
+    name = kind or f"gunicorn-{type(worker).__name__.removesuffix('Worker').lower()}"
+    threads = worker.cfg.threads if kind == "gunicorn-gthread" else None
+    already = runtime.agent
+    agent = boot.start(
+        Server(
+            name,
+            version=gunicorn.__version__,
+            index=worker.age,
+            master_pid=worker.ppid,
+            workers=worker.cfg.workers,
+            threads=threads,
+        )
+    )
+    if agent is None or agent is already:
+        return
+    queues = boot.guarded("listeners", lambda: listeners.watch(agent, worker.sockets)) or []
+    if kind == "gunicorn-gthread":
+        boot.guarded("gunicorn-gthread", lambda: _watch_threads(agent, worker))
+    elif kind == "gunicorn-sync":
+        boot.guarded("gunicorn-sync", lambda: _watch_sync(agent, worker, queues))
+
+
+class ThreadPoolWatch:
+    """
+    gthread: the worker accepts at once and queues in a Python executor that no kernel counter shows.
+
+    Args:
+        worker: A ``ThreadWorker`` whose pool exists.
+    """
+
+    def __init__(self, agent: Agent, worker: Any) -> None:
+        self._worker = worker
+        self._queue = worker.tpool._work_queue
+        self._stamps: deque[float] = deque()
+        self._busy: set[int] = set()
+        self.resource = Resource(agent.registry, "thread_pool", "gunicorn-gthread", self._read)
+        self._wait = self.resource.wait
+        self._wrap(worker)
+
+    def _wrap(self, worker: Any) -> None:
+        submit, handle = worker.tpool.submit, worker.handle
+
+        @wraps(handle)
+        def timed_handle(conn: Any) -> Any:
+            if self._stamps:
+                self._wait.record(perf_counter() - self._stamps.popleft())
+            key = id(conn)
+            self._busy.add(key)
+            try:
+                return handle(conn)
+            finally:
+                self._busy.discard(key)
+
+        @wraps(submit)
+        def stamped_submit(fn: Any, *args: Any, **kwargs: Any) -> Any:
+            if fn is timed_handle:
+                self._stamps.append(perf_counter())
+            return submit(fn, *args, **kwargs)
+
+        worker.handle = timed_handle
+        worker.tpool.submit = stamped_submit
+
+    def _read(self) -> Reading:
+        waiting = self._queue.qsize()
+        try:
+            oldest = perf_counter() - self._stamps[0] if waiting else 0.0
+        except IndexError:
+            oldest = 0.0
+        return Reading(self._worker.cfg.threads, len(self._busy), waiting, oldest)
+
+
+def _watch_threads(agent: Agent, worker: Any) -> None:
+    pool = getattr(worker, "tpool", None)
+    if pool is None or not hasattr(pool, "_work_queue") or not hasattr(worker, "handle"):
+        agent.not_as_expected("gunicorn-gthread", "the worker's thread pool")
+        return
+    agent.request_resource = agent.add(ThreadPoolWatch(agent, worker).resource)
+    if hasattr(worker, "nr_conns"):
+        agent.connections.http = lambda: int(worker.nr_conns)
+
+
+def _watch_sync(agent: Agent, worker: Any, queues: list[listeners.ListenerWatch]) -> None:
+    """A sync worker is one unit; what waits for it stands in the listening socket all workers share."""
+    if not hasattr(worker, "handle"):
+        agent.not_as_expected("gunicorn-sync", "the worker's handle")
+        return
+    handle = worker.handle
+    busy: list[int] = []
+
+    @wraps(handle)
+    def counted_handle(*args: Any, **kwargs: Any) -> Any:
+        busy.append(1)
+        try:
+            return handle(*args, **kwargs)
+        finally:
+            busy.clear()
+
+    def read() -> Reading:
+        waits = any(queue.length() for queue in queues) if queues else None
+        return Reading(capacity=1, busy=len(busy), contended=waits)
+
+    worker.handle = counted_handle
+    agent.request_resource = agent.add(Resource(agent.registry, "worker", "gunicorn-sync", read))
+    agent.connections.http = lambda: len(busy)

@@ -1,0 +1,56 @@
+from typing import Any
+
+from tidemark_django import net
+from tidemark_django.agent import Agent
+from tidemark_django.saturation import Reading, Resource
+
+
+class ListenerWatch:
+    """
+    The accept queue of one listening socket.
+
+    Workers share it and each reports it whole: scope ``host``, to be merged by maximum.
+    """
+
+    def __init__(self, agent: Agent, listener: Any, identifier: str) -> None:
+        self._listener = listener
+        self._drops = net.listen_drops(listener)
+        self.resource = Resource(
+            agent.registry,
+            "listen_queue",
+            identifier,
+            self._read,
+            scope="host",
+            listener=identifier,
+            rejected=self._rejected if self._drops is not None else None,
+        )
+
+    def length(self) -> int:
+        """Connections that wait now; 0 where the kernel does not tell."""
+        queue = net.accept_queue(self._listener)
+        return queue.length if queue is not None else 0
+
+    def _read(self) -> Reading | None:
+        queue = net.accept_queue(self._listener)
+        return Reading(capacity=queue.limit, waiting=queue.length) if queue is not None else None
+
+    def _rejected(self) -> dict[str, float]:
+        now = net.listen_drops(self._listener)
+        if now is None or self._drops is None:
+            return {}
+        before, self._drops = self._drops, now
+        return {"overflow": max(0, now - before)}
+
+
+def watch(agent: Agent, listeners: Any) -> list[ListenerWatch]:
+    """Watches every listening socket whose queue the kernel shows."""
+    watches: list[ListenerWatch] = []
+    for listener in listeners:
+        identifier = net.listener_id(listener)
+        if agent.resource("listen_queue", identifier or "") is not None:
+            continue
+        if identifier is not None and net.accept_queue(listener) is not None:
+            found = ListenerWatch(agent, listener, identifier)
+            agent.add(found.resource)
+            watches.append(found)
+    return watches

@@ -1,0 +1,123 @@
+import sys
+import time
+from types import CodeType
+from typing import Final
+
+from tidemark_django import frames, semconv
+from tidemark_django.agent import Agent
+from tidemark_django.agg import AttributeValue
+from tidemark_django.encode import Event
+from tidemark_django.loop import LoopWatch
+from tidemark_django.request import RequestState
+
+LOOP_BLOCK_S: Final = 0.1
+LOOP_REPORT_S: Final = 1.0
+MAX_EVENTS_PER_INTERVAL: Final = 20
+Stack = list[tuple[CodeType, int]]
+
+
+class StallWatch:
+    """
+    Catches who stands still: requests older than the limit, and loops that do not answer their probe.
+
+    A block of a loop is sampled once when it is 0.1 s old and reported when it ends or is a second old.
+    """
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._sent = 0
+        self._blocks: dict[int, tuple[Stack, float, bool]] = {}
+
+    def new_interval(self) -> None:
+        """Allows the next interval's events."""
+        self._sent = 0
+
+    def tick(self) -> None:
+        """Looks once. From the sampler thread."""
+        now = time.perf_counter()
+        limit = self._agent.config.slow_request
+        for state in list(self._agent.requests.values()):
+            age = now - state.start
+            if age >= limit * (1 + 4 * state.stalls) and state.stalls < 3:
+                self._sample_request(state, age)
+        for loop in self._agent.loops:
+            self._look_at(loop)
+
+    def _sample_request(self, state: RequestState, age: float) -> None:
+        ident = state.thread_id
+        if ident is None:
+            return
+        stack = frames.of_thread(ident)
+        if not stack or state.finished or state.thread_id != ident:
+            return
+        state.stalls += 1
+        resource = self._agent.request_resource
+        kind, name = (resource.kind, resource.name) if resource is not None else ("", "")
+        if state.asynchronous:
+            kind, name = "executor", "asgiref.context"
+        self._report(kind, name, stack, age, state)
+
+    def _look_at(self, loop: LoopWatch) -> None:
+        age = loop.beat_age()
+        key = id(loop)
+        known = self._blocks.get(key)
+        if age >= LOOP_BLOCK_S:
+            if known is None:
+                known = (frames.of_thread(loop.thread_id), age, False)
+            stack, _, reported = known
+            if age >= LOOP_REPORT_S and not reported:
+                self._report_block(loop, stack, age)
+                reported = True
+            self._blocks[key] = (stack, age, reported)
+        elif known is not None:
+            del self._blocks[key]
+            if not known[2]:
+                self._report_block(loop, known[0], known[1])
+
+    def _report_block(self, loop: LoopWatch, stack: Stack, age: float) -> None:
+        self._report("event_loop", loop.resource.name, stack, age, None)
+
+    def _report(self, kind: str, name: str, stack: Stack, age: float, state: RequestState | None) -> None:
+        if self._sent >= MAX_EVENTS_PER_INTERVAL:
+            self._agent.count("tidemark.agent.dropped", (semconv.TIDEMARK_DROPPED_REASON, "stalls_per_interval"))
+            return
+        self._sent += 1
+        attributes: dict[str, AttributeValue] = {
+            semconv.TIDEMARK_STALL_REASON: frames.reason(stack),
+            semconv.TIDEMARK_STALL_LATE: False,
+            semconv.TIDEMARK_STALL_DURATION: age,
+            semconv.CODE_STACKTRACE: frames.folded(stack),
+        }
+        if kind:
+            attributes[semconv.TIDEMARK_RESOURCE_KIND] = kind
+            attributes[semconv.TIDEMARK_RESOURCE_NAME] = name
+        culprit = frames.application_frame(stack)
+        if culprit is not None:
+            attributes[semconv.CODE_FUNCTION_NAME] = frames.name_of(culprit[0])
+            attributes[semconv.CODE_FILE_PATH] = frames.short_path(culprit[0].co_filename)
+            attributes[semconv.CODE_LINE_NUMBER] = culprit[1]
+        trace_id = span_id = 0
+        if state is not None:
+            trace_id, span_id = state.ids()
+            route = state.route or self._route(state)
+            if route is not None:
+                attributes[semconv.HTTP_ROUTE] = route
+        where = frames.site(culprit) if culprit is not None else f"{name or sys.platform}"
+        self._agent.event(
+            Event(
+                semconv.EVENT_TIDEMARK_STALL,
+                time.time_ns(),
+                attributes,
+                f"{kind or 'request'} stood still for {age:.2f} s at {where}",
+                trace_id,
+                span_id,
+            )
+        )
+
+    def _route(self, state: RequestState) -> str | None:
+        match = getattr(state.request, "resolver_match", None)
+        if match is None or match.route is None:
+            return None
+        from tidemark_django.http import route_template
+
+        return self._agent.route(route_template(match.route))

@@ -1,0 +1,86 @@
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+MAX_TEXT: Final = 1024
+MAX_STATEMENTS: Final = 500
+MAX_RAW: Final = 2000
+OTHER: Final = "_other"
+
+COMMENT: Final = re.compile(r"/\*.*?\*/|--[^\n]*", re.DOTALL)
+STRING: Final = re.compile(r"\b[eExXbBnN]?'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$", re.DOTALL)
+NUMBER: Final = re.compile(r"(?<![\w\"$])-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?\b(?!\")")
+SPACE: Final = re.compile(r"\s+")
+PLACEHOLDER: Final = r"(?:%s|\?|%\(\w+\)s|:\w+|\$\d+|NULL|DEFAULT)"
+IN_LIST: Final = re.compile(rf"\bIN \(\s*{PLACEHOLDER}(?:\s*,\s*{PLACEHOLDER})+\s*\)", re.IGNORECASE)
+ROW: Final = rf"\({PLACEHOLDER}(?:\s*,\s*{PLACEHOLDER})*\)"
+VALUES: Final = re.compile(rf"\bVALUES {ROW}(?:\s*,\s*{ROW})*", re.IGNORECASE)
+SAVEPOINT: Final = re.compile(r'^((?:ROLLBACK TO |RELEASE )?SAVEPOINT) .*$', re.IGNORECASE)
+NAME: Final = r"((?:[`\"\[]?[\w$]+[`\"\]]?\.)?[`\"\[]?[\w$]+[`\"\]]?)"
+TABLE: Final = re.compile(rf"\b(?:FROM|INTO|UPDATE|TABLE(?: IF (?:NOT )?EXISTS)?|JOIN)\s+{NAME}", re.IGNORECASE)
+MAX_SUMMARY_TABLES: Final = 4
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A statement without its literals: what the timings of all its runs are collected under."""
+
+    text: str
+    summary: str
+    operation: str
+
+
+def normalise(sql: str) -> Statement:
+    """
+    Takes literals out and folds lists, so that runs that differ only in values are one statement.
+
+    >>> normalise('SELECT "a" FROM "book" WHERE "id" IN (%s, %s, %s) LIMIT 21').text
+    'SELECT "a" FROM "book" WHERE "id" IN (%s) LIMIT ?'
+    >>> normalise("select 1 from t where name = 'O''Neill'").summary
+    'SELECT t'
+    """
+    text = COMMENT.sub(" ", sql[: MAX_TEXT * 8])
+    text = STRING.sub("?", text)
+    text = NUMBER.sub("?", text)
+    text = SPACE.sub(" ", text).strip().rstrip("; ")
+    text = SAVEPOINT.sub(r"\1", text)
+    text = IN_LIST.sub("IN (%s)", text)
+    text = VALUES.sub("VALUES (%s)", text)
+    words = text.split(" ", 1)[0].lstrip("(").upper()
+    operation = words if words.isalpha() else "OTHER"
+    tables: list[str] = []
+    for match in TABLE.finditer(text):
+        name = re.sub(r"[`\"\[\]]", "", match.group(1))
+        if name.upper() not in {"SELECT", "SET", "ONLY"} and name not in tables:
+            tables.append(name)
+    summary = " ".join([operation, *tables[:MAX_SUMMARY_TABLES]])
+    return Statement(text[:MAX_TEXT], summary, operation)
+
+
+class StatementCache:
+    """
+    Statements by their raw SQL, bounded twice: what is past 500 different statements becomes ``_other``.
+
+    Raw SQL with literals inside never repeats, so the raw index is emptied when it is full.
+    """
+
+    def __init__(self, parse: Callable[[str], Statement] = normalise) -> None:
+        self._parse = parse
+        self._raw: dict[str, Statement] = {}
+        self._known: dict[str, Statement] = {}
+
+    def get(self, sql: str) -> Statement:
+        found = self._raw.get(sql)
+        if found is None:
+            parsed = self._parse(sql)
+            if parsed.text in self._known:
+                found = self._known[parsed.text]
+            elif len(self._known) < MAX_STATEMENTS:
+                found = self._known.setdefault(parsed.text, parsed)
+            else:
+                found = Statement(OTHER, OTHER, parsed.operation)
+            if len(self._raw) >= MAX_RAW:
+                self._raw = {}
+            self._raw[sql] = found
+        return found

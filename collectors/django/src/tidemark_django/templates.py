@@ -1,0 +1,69 @@
+import threading
+from collections.abc import Callable
+from functools import wraps
+from time import perf_counter
+from typing import Any, Final
+
+from tidemark_django import runtime, semconv
+from tidemark_django.request import current_request
+
+UNNAMED: Final = "_string"
+MAX_TEMPLATES: Final = 300
+_names: set[str] = set()
+
+
+class _Inside(threading.local):
+    depth = 0
+
+
+_inside = _Inside()
+
+
+def install() -> None:
+    """
+    Wraps ``Template.render``, outermost only: what is included or extended is part of it.
+
+    Django's own signal ``template_rendered`` exists in tests only.
+    """
+    from django.template.base import Template
+
+    if getattr(Template, "_tidemark", False):
+        return
+    render: Callable[..., Any] = Template.render
+
+    @wraps(render)
+    def timed_render(self: Any, context: Any) -> Any:
+        agent = runtime.agent
+        if agent is None or _inside.depth:
+            return render(self, context)
+        state = current_request.get()
+        inner = state.inner if state is not None else 0.0
+        _inside.depth += 1
+        start = perf_counter()
+        try:
+            return render(self, context)
+        finally:
+            elapsed = perf_counter() - start
+            _inside.depth -= 1
+            try:
+                agent.histogram(
+                    "tidemark.template.render.duration", (semconv.TIDEMARK_TEMPLATE_NAME, _name(self.name))
+                ).record(elapsed)
+                if state is not None:
+                    state.spend("template", elapsed, inner)
+            except Exception as error:
+                agent.failed("templates", error)
+
+    Template.render = timed_render  # type: ignore[method-assign]
+    Template._tidemark = True  # type: ignore[attr-defined]
+
+
+def _name(name: Any) -> str:
+    if not name:
+        return UNNAMED
+    text = str(name)
+    if text not in _names:
+        if len(_names) >= MAX_TEMPLATES:
+            return "_other"
+        _names.add(text)
+    return text

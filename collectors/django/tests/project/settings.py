@@ -1,0 +1,39 @@
+"""A small project to be watched. The environment chooses what it has."""
+
+import os
+from pathlib import Path
+from urllib.parse import urlparse
+
+SECRET_KEY = "only for tests"
+DEBUG = False
+ALLOWED_HOSTS = ["*"]
+ROOT_URLCONF = "tests.project.urls"
+ASGI_APPLICATION = "tests.project.asgi.application"
+WSGI_APPLICATION = "tests.project.wsgi.application"
+USE_TZ = True
+MIDDLEWARE = ["django.middleware.common.CommonMiddleware"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+INSTALLED_APPS = ["tests.project.library", "tidemark_django"]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [Path(__file__).parent / "templates"],
+        "APP_DIRS": False,
+    }
+]
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+DATABASES: dict[str, dict[str, object]] = {}
+if sqlite := os.environ.get("TEST_SQLITE"):
+    DATABASES["default"] = {"ENGINE": "django.db.backends.sqlite3", "NAME": sqlite}
+elif postgres := os.environ.get("TEST_POSTGRES"):
+    url = urlparse(postgres)
+    DATABASES["default"] = {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": url.path.lstrip("/"),
+        "USER": url.username,
+        "PASSWORD": url.password or "",
+        "HOST": url.hostname,
+        "PORT": url.port or 5432,
+        "OPTIONS": {"pool": {"min_size": 1, "max_size": 4, "timeout": 30}},
+    }

@@ -1,0 +1,20 @@
+from django.urls import path
+
+from tests.project import views
+
+urlpatterns = [
+    path("", views.home),
+    path("sleep/<int:milliseconds>/", views.sleep),
+    path("async-sleep/<int:milliseconds>/", views.async_sleep),
+    path("block/<int:milliseconds>/", views.block),
+    path("burn/<int:milliseconds>/", views.burn),
+    path("burners/<int:count>/", views.burners),
+    path("books/", views.books),
+    path("fail/", views.fail),
+    path("page/", views.page),
+    path("cached/<str:key>/", views.cached),
+    path("pg-sleep/<int:milliseconds>/", views.pg_sleep),
+    path("echo-body/", views.echo_body),
+    path("stream/", views.stream),
+    path("pid/", views.pid),
+]
