@@ -1,10 +1,11 @@
 import { bucketQuantile } from "@tidemark/store";
 import { DASHBOARDS } from "../panel-ids.ts";
-import { heat, lines, numbers, scatter, stackedBars } from "../panels/panels.ts";
-import { DJANGO, NODE, OK, PHASE_COLOURS, WARNING } from "../panels/theme.ts";
+import { heat, lines, numbers, scatter } from "../panels/panels.ts";
+import { DJANGO, NODE, OK, WARNING } from "../panels/theme.ts";
 import { BUCKET, VARIABLE_FILTER, WHOLE_BUCKETS, WITH_STEP } from "../sql/fragments.ts";
 import { aggregateSeries, heatmapColumns, quantileSeries } from "../sql/series.ts";
 import type { DashboardSpec } from "./layout.ts";
+import { phasesPanel } from "./shared.ts";
 
 const RUNTIME = "toString(runtime)";
 const BOTH = "runtime IN ('node', 'django')";
@@ -25,20 +26,6 @@ FROM (
 )
 WHERE y IS NOT NULL
 ORDER BY in_flight`;
-}
-
-/** Mean time of one request in each phase; the phase that every request has says how many requests there were. */
-function phases(runtime: "node" | "django"): string {
-  return `${WITH_STEP}
-SELECT time, phase AS series, toFloat64(seconds / nullIf(max(requests) OVER (PARTITION BY time), 0)) AS value
-FROM (
-  SELECT ${BUCKET} AS time, toString(phase) AS phase, sum(sum) AS seconds, sum(count) AS requests
-  FROM tidemark.request_phases
-  WHERE $__timeFilter(ts) AND runtime = '${runtime}' AND ${VARIABLE_FILTER}
-  GROUP BY time, phase
-  HAVING ${WHOLE_BUCKETS}
-)
-ORDER BY time, series`;
 }
 
 /** Memory against connections of one runtime, one point per process and export. */
@@ -103,26 +90,8 @@ export const compare: DashboardSpec = {
       id: 2,
       title: "Where does a request wait?",
       panels: [
-        stackedBars({
-          id: 21,
-          title: "Where does a Node request spend its time?",
-          description:
-            "Mean time per request by phase, stacked. `queue` is what the client waited before the application saw the request; `view` is what the other phases leave.",
-          width: 12,
-          unit: "s",
-          colours: phaseColours(),
-          sql: phases("node"),
-        }),
-        stackedBars({
-          id: 22,
-          title: "Where does a Django request spend its time?",
-          description:
-            "Mean time per request by phase, stacked. `queue` is what the client waited before the application saw the request; `view` is what the other phases leave.",
-          width: 12,
-          unit: "s",
-          colours: phaseColours(),
-          sql: phases("django"),
-        }),
+        phasesPanel("node", 21, 12),
+        phasesPanel("django", 22, 12),
         lines({
           id: 23,
           title: "How busy is each resource (U)?",
@@ -334,7 +303,3 @@ ORDER BY time, series`,
     },
   ],
 };
-
-function phaseColours(): Record<string, string> {
-  return Object.fromEntries(Object.entries(PHASE_COLOURS).map(([phase, colour]) => [`/^${phase}$/`, colour]));
-}

@@ -92,7 +92,7 @@ LIMIT 25`,
           sql: `SELECT concat(service, ': ', argMax(resource, u)) AS name, toFloat64(max(u)) AS value
 FROM (
   SELECT toString(service) AS service, concat(kind, ' ', name) AS resource,
-    if(any(scope) = 'host', max(busy / capacity), sum(busy) / sum(capacity)) AS u
+    ifNull(if(any(scope) = 'host', max(busy / capacity), sum(busy) / sum(capacity)), 0) AS u
   FROM tidemark.resource_samples
   WHERE ${LATEST} AND capacity > 0 AND busy IS NOT NULL AND ${VARIABLE_FILTER}
   GROUP BY service, resource

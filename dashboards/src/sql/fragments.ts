@@ -24,7 +24,7 @@ const ARRIVAL_SECONDS = 2;
  * export period, which is measured on the data. A rate over narrower buckets would be wrong: of five buckets of 2 s, one would hold the
  * whole export of 10 s and four would be empty.
  */
-export const WITH_STEP = `WITH (
+export const WITH_STEP = `WITH assumeNotNull((
   SELECT toUInt32(greatest(1, ceil($__interval_s / period) * period))
   FROM (
     SELECT least(${LONGEST_PERIOD_SECONDS}, greatest(1, round(ifNull(max(gap), 1)))) AS period
@@ -36,7 +36,7 @@ export const WITH_STEP = `WITH (
       HAVING uniqExact(ts) > 2
     )
   )
-) AS step`;
+)) AS step`;
 
 /** Start of the bucket of `ts`; needs {@link WITH_STEP}. */
 export const BUCKET = "toDateTime(intDiv(toUnixTimestamp(ts), step) * step)";

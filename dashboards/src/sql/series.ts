@@ -3,7 +3,7 @@ import { bucketCount } from "./buckets.ts";
 import { BUCKET, VARIABLE_FILTER, WHOLE_BUCKETS, WITH_STEP } from "./fragments.ts";
 
 export interface SeriesQuery {
-  /** Table without the database. */
+  /** A table of ours by name, or a subquery in brackets. */
   readonly from: string;
   /** SQL for the name of the series; a String. */
   readonly name: string;
@@ -17,7 +17,7 @@ export function aggregateSeries(query: SeriesQuery & { readonly value: string; r
   const having = query.having === undefined ? "" : ` AND ${query.having}`;
   return `${WITH_STEP}
 SELECT ${BUCKET} AS time, ${query.name} AS series, toFloat64(${query.value}) AS value
-FROM tidemark.${query.from}
+FROM ${source(query.from)}
 WHERE ${conditions(query)}
 GROUP BY time, series
 HAVING ${WHOLE_BUCKETS} AND value IS NOT NULL${having}
@@ -35,7 +35,7 @@ export function gaugeSeries(
 SELECT time, series, toFloat64(${query.combine}(part)) AS value
 FROM (
   SELECT ${BUCKET} AS time, ${query.name} AS series, ${query.key} AS part_key, ${query.value} AS part
-  FROM tidemark.${query.from}
+  FROM ${source(query.from)}
   WHERE ${conditions(query)}
   GROUP BY time, series, part_key
   HAVING ${WHOLE_BUCKETS}
@@ -57,7 +57,7 @@ export function quantileSeries(
 SELECT time, concat(owner, quantile.1) AS series, toFloat64(quantile.2) AS value
 FROM (
   SELECT ${BUCKET} AS time, ${query.name} AS owner, sumMap(${query.buckets}) AS merged
-  FROM tidemark.${query.from}
+  FROM ${source(query.from)}
   WHERE ${conditions(query)}
   GROUP BY time, owner
   HAVING ${WHOLE_BUCKETS} AND length(merged) > 0
@@ -85,7 +85,7 @@ SELECT time,
   ${columns.join(",\n  ")}
 FROM (
   SELECT ${BUCKET} AS time, sumMap(${query.buckets}) AS merged
-  FROM tidemark.${query.from}
+  FROM ${source(query.from)}
   WHERE ${conditions({ ...query, name: "" })}
   GROUP BY time
   HAVING ${WHOLE_BUCKETS} AND length(merged) > 0
@@ -96,6 +96,37 @@ ORDER BY time`;
 /** Upper bound of a row in seconds, to two digits: `0.001`, `0.0039`, `1`. */
 function bound(exponent: number): string {
   return String(Number((2 ** exponent).toPrecision(2)));
+}
+
+/** `(SELECT ...)` of one generic metric with the identity of its series; columns `ts, service, runtime, instance, worker, attributes, number`. */
+export function metricSource(metric: string): string {
+  return `(
+  SELECT s.ts AS ts, s.service AS service, x.runtime AS runtime, x.instance AS instance, x.worker AS worker, x.attributes AS attributes,
+    s.series_id AS series_id, s.value AS number
+  FROM tidemark.samples AS s
+  ANY INNER JOIN (SELECT series_id, runtime, instance, worker, attributes FROM tidemark.series WHERE metric = '${metric}') AS x
+    ON s.series_id = x.series_id
+  WHERE s.metric = '${metric}' AND $__timeFilter(s.ts)
+)`;
+}
+
+/** The same for an exponential histogram: `count`, `sum`. */
+export function histogramSource(metric: string): string {
+  return `(
+  SELECT h.ts AS ts, h.service AS service, x.runtime AS runtime, x.instance AS instance, x.worker AS worker, x.attributes AS attributes,
+    h.series_id AS series_id, h.count AS count, ifNull(h.sum, 0) AS sum, h.max AS max
+  FROM tidemark.exp_histograms AS h
+  ANY INNER JOIN (SELECT series_id, runtime, instance, worker, attributes FROM tidemark.series WHERE metric = '${metric}') AS x
+    ON h.series_id = x.series_id
+  WHERE h.metric = '${metric}' AND $__timeFilter(h.ts)
+)`;
+}
+
+/** Name of one process on a chart: service and worker number, or the beginning of its id. */
+export const PROCESS = "concat(service, ' ', if(worker != '', worker, substring(instance, 1, 8)))";
+
+function source(from: string): string {
+  return from.startsWith("(") ? from : `tidemark.${from}`;
 }
 
 function conditions(query: SeriesQuery): string {

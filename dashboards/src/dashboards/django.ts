@@ -1,0 +1,272 @@
+import { DASHBOARDS, PANELS } from "../panel-ids.ts";
+import { heat, lines } from "../panels/panels.ts";
+import { CRITICAL, OK, WARNING } from "../panels/theme.ts";
+import { SERVICE_ONLY_FILTER } from "../sql/fragments.ts";
+import { aggregateSeries, gaugeSeries, heatmapColumns, metricSource, PROCESS, quantileSeries } from "../sql/series.ts";
+import type { DashboardSpec } from "./layout.ts";
+import { connectionsPanel, phasesPanel, processGauge, repeatsPanel, stallsPanel, statementsPanel } from "./shared.ts";
+
+const DJANGO = "runtime = 'django'";
+const SLOTS = `${DJANGO} AND kind IN ('thread_pool', 'worker')`;
+const RESOURCE = "concat(service, ' ', name)";
+const WAIT_STEPS = [
+  { from: 0, colour: OK },
+  { from: 0.1, colour: WARNING },
+];
+
+/** What limits a Django service: workers and threads, the loop and its executors, the interpreter lock, the database. */
+export const django: DashboardSpec = {
+  uid: DASHBOARDS.django,
+  title: "Tidemark: what limits Django?",
+  description:
+    "Workers and threads, the queue in front of them, executors, the interpreter lock, the database and memory.",
+  rows: [
+    {
+      id: 310,
+      title: "Are workers and threads free?",
+      panels: [
+        lines({
+          id: PANELS.busyThreads,
+          title: "How many of the workers and threads are busy?",
+          description:
+            "Busy share of gunicorn's threads or workers. A request holds its thread to the end; at 1 the next one queues. Above 0.9 the alert fires: see where the time goes below.",
+          width: 8,
+          unit: "percentunit",
+          max: 1,
+          thresholds: [
+            { from: 0, colour: OK },
+            { from: 0.9, colour: WARNING },
+          ],
+          sql: aggregateSeries({
+            from: "resource_samples",
+            name: RESOURCE,
+            where: `${SLOTS} AND capacity > 0 AND busy IS NOT NULL`,
+            value: "sum(busy) / sum(capacity)",
+          }),
+        }),
+        lines({
+          id: PANELS.threadWait,
+          title: "How long does a request wait for a thread?",
+          description:
+            "p50, p95 and p99 of the wait for a thread or worker, before Django sees the request: the hidden queue. Clients wait this on top of every duration the application reports.",
+          width: 8,
+          unit: "s",
+          thresholds: WAIT_STEPS,
+          sql: quantileSeries({
+            from: "resource_samples",
+            name: RESOURCE,
+            where: SLOTS,
+            buckets: "wait_buckets",
+            quantiles: [0.5, 0.95, 0.99],
+          }),
+        }),
+        lines({
+          id: 313,
+          title: "How many requests stand in the queue?",
+          description: "Requests accepted but not running, mean of each bucket, all processes together.",
+          width: 8,
+          unit: "none",
+          sql: gaugeSeries({
+            from: "resource_samples",
+            name: RESOURCE,
+            where: `${SLOTS} AND waiting IS NOT NULL`,
+            key: "instance",
+            value: "avg(waiting)",
+            combine: "sum",
+          }),
+        }),
+        heat({
+          id: 314,
+          title: "How are the waits for a thread spread?",
+          description:
+            "Every wait by length: rows are seconds, darker is more. A cloud that climbs is a queue that grows.",
+          width: 12,
+          scheme: "Blues",
+          sql: heatmapColumns({ from: "resource_samples", where: SLOTS, buckets: "wait_buckets" }),
+        }),
+        phasesPanel("django", 315, 12),
+        lines({
+          id: PANELS.listenQueue,
+          title: "How full is the listen queue?",
+          description:
+            "Connections the kernel holds for the workers, as a share of the backlog's limit; shared listeners count once. Only sync workers leave requests there. Above 0.5 the alert fires.",
+          width: 12,
+          unit: "percentunit",
+          thresholds: [
+            { from: 0, colour: OK },
+            { from: 0.5, colour: CRITICAL },
+          ],
+          sql: aggregateSeries({
+            from: "resource_samples",
+            name: "concat(service, ' ', listener_id)",
+            where: `${DJANGO} AND kind = 'listen_queue' AND capacity > 0 AND waiting_max IS NOT NULL`,
+            value: "max(waiting_max / capacity)",
+          }),
+        }),
+        lines({
+          id: 322,
+          title: "How many connections wait in the kernel?",
+          description:
+            "Connections in the listen queue, the most of each bucket. For sync workers this is the request queue.",
+          width: 12,
+          unit: "none",
+          sql: aggregateSeries({
+            from: "resource_samples",
+            name: "concat(service, ' ', listener_id)",
+            where: `${DJANGO} AND kind = 'listen_queue' AND waiting_max IS NOT NULL`,
+            value: "max(waiting_max)",
+          }),
+        }),
+        stallsPanel("django", 316, 24),
+      ],
+    },
+    {
+      id: 330,
+      title: "Is the interpreter free?",
+      panels: [
+        lines({
+          id: 331,
+          title: "How long does a thread wait for the interpreter lock?",
+          description:
+            "p50, p95 and p99 of the wait for the GIL. One busy thread makes the others wait 5 ms each time they come back from a query; many make it tens of milliseconds. More processes help, more threads do not.",
+          width: 8,
+          unit: "s",
+          sql: quantileSeries({
+            from: "resource_samples",
+            name: "toString(service)",
+            where: `${DJANGO} AND kind = 'gil'`,
+            buckets: "wait_buckets",
+            quantiles: [0.5, 0.95, 0.99],
+          }),
+        }),
+        lines({
+          id: 332,
+          title: "How long does the asyncio loop keep work waiting?",
+          description:
+            "p50, p95 and p99 of the wait for the loop of an ASGI server. High: an async view or consumer blocks.",
+          width: 8,
+          unit: "s",
+          sql: quantileSeries({
+            from: "resource_samples",
+            name: "toString(service)",
+            where: `${DJANGO} AND kind = 'event_loop'`,
+            buckets: "wait_buckets",
+            quantiles: [0.5, 0.95, 0.99],
+          }),
+        }),
+        lines({
+          id: 333,
+          title: "How long does sync code wait for an executor thread?",
+          description:
+            "p95 of the wait for asgiref's and the loop's executors. Channels' sync consumers share one thread: this rises while the loop looks idle.",
+          width: 8,
+          unit: "s",
+          sql: quantileSeries({
+            from: "resource_samples",
+            name: RESOURCE,
+            where: `${DJANGO} AND kind = 'executor'`,
+            buckets: "wait_buckets",
+            quantiles: [0.95],
+            suffix: false,
+          }),
+        }),
+        lines({
+          id: 334,
+          title: "How much processor does each process use?",
+          description:
+            "CPU seconds per second, per process. One process under the GIL cannot use much more than one core.",
+          width: 8,
+          unit: "none",
+          sql: aggregateSeries({
+            from: metricSource("process.cpu.time"),
+            name: PROCESS,
+            where: DJANGO,
+            filter: SERVICE_ONLY_FILTER,
+            value: "sum(number) / step",
+          }),
+        }),
+        lines({
+          id: 335,
+          title: "Does the process get a core when it wants one?",
+          description:
+            "p95 of the time a thread was ready to run and had no core. High: the machine is starved, not the code slow.",
+          width: 8,
+          unit: "s",
+          sql: quantileSeries({
+            from: "resource_samples",
+            name: PROCESS,
+            where: `${DJANGO} AND kind = 'cpu'`,
+            buckets: "wait_buckets",
+            quantiles: [0.95],
+            suffix: false,
+          }),
+        }),
+        lines({
+          id: 336,
+          title: "How many threads does each process have?",
+          description:
+            "Threads per process. Under ASGI every sync view gets a thread of its own: this grows where a thread pool would queue.",
+          width: 8,
+          unit: "none",
+          sql: processGauge("process.thread.count", "django"),
+        }),
+      ],
+    },
+    {
+      id: 340,
+      title: "Does the database hold it up?",
+      panels: [
+        lines({
+          id: 341,
+          title: "How long does a query take?",
+          description: "p95 of one operation, by database alias.",
+          width: 12,
+          unit: "s",
+          sql: quantileSeries({
+            from: "query_timings",
+            name: "concat(service, ' ', db_alias)",
+            where: DJANGO,
+            buckets: "buckets",
+            quantiles: [0.95],
+            suffix: false,
+          }),
+        }),
+        lines({
+          id: 342,
+          title: "How long does a request wait for a connection?",
+          description:
+            "p95 of the wait for a connection of the psycopg pool, by alias. Empty without a pool: then a connection belongs to its thread.",
+          width: 12,
+          unit: "s",
+          thresholds: WAIT_STEPS,
+          sql: quantileSeries({
+            from: "resource_samples",
+            name: RESOURCE,
+            where: `${DJANGO} AND kind = 'db_pool'`,
+            buckets: "wait_buckets",
+            quantiles: [0.95],
+            suffix: false,
+          }),
+        }),
+        statementsPanel("django", 343, 12),
+        repeatsPanel("django", 344, 12),
+      ],
+    },
+    {
+      id: 350,
+      title: "What does the process pay?",
+      panels: [
+        lines({
+          id: 351,
+          title: "How much memory does each worker hold?",
+          description:
+            "Proportional set size: pages that n workers share count one n-th each, so the lines add up to what the service holds. Resident memory would count them n times.",
+          width: 12,
+          unit: "bytes",
+          sql: processGauge("tidemark.process.memory.pss", "django"),
+        }),
+        connectionsPanel("django", 352, 12),
+      ],
+    },
+  ],
+};

@@ -1,0 +1,299 @@
+import { bucketQuantile } from "@tidemark/store";
+import { DASHBOARDS, PANELS } from "../panel-ids.ts";
+import { heat, lines, rows } from "../panels/panels.ts";
+import { CRITICAL, OK, WARNING } from "../panels/theme.ts";
+import { SERVICE_ONLY_FILTER } from "../sql/fragments.ts";
+import {
+  aggregateSeries,
+  gaugeSeries,
+  heatmapColumns,
+  histogramSource,
+  metricSource,
+  PROCESS,
+  quantileSeries,
+} from "../sql/series.ts";
+import type { DashboardSpec } from "./layout.ts";
+import { connectionsPanel, phasesPanel, processGauge, repeatsPanel, stallsPanel, statementsPanel } from "./shared.ts";
+
+const LOOP = "runtime = 'node' AND kind = 'event_loop'";
+const LIBUV = "runtime = 'node' AND kind = 'thread_pool'";
+const POOL = "runtime = 'node' AND kind = 'db_pool'";
+const WAIT_STEPS = [
+  { from: 0, colour: OK },
+  { from: 0.1, colour: WARNING },
+];
+
+/** What limits a Node service: its loop, libuv's threads, its pools, its memory. */
+export const node: DashboardSpec = {
+  uid: DASHBOARDS.node,
+  title: "Tidemark: what limits Node?",
+  description: "Event loop, libuv's thread pool, database pools, memory and the lines of code that hold the loop.",
+  rows: [
+    {
+      id: 210,
+      title: "Is the event loop free?",
+      panels: [
+        lines({
+          id: PANELS.eventLoopWait,
+          title: "How long does a request wait for the loop?",
+          description:
+            "p50, p95 and p99 of what a request that arrives at random waits for the event loop (probes at random moments). Above 100 ms for one in twenty the alert fires: look for the line of code below.",
+          width: 8,
+          unit: "s",
+          thresholds: WAIT_STEPS,
+          sql: quantileSeries({
+            from: "resource_samples",
+            name: "toString(service)",
+            where: LOOP,
+            buckets: "wait_buckets",
+            quantiles: [0.5, 0.95, 0.99],
+          }),
+        }),
+        lines({
+          id: PANELS.eventLoopStall,
+          title: "How long did the loop stand still?",
+          description:
+            "Longest wait of each bucket, or the age of the oldest probe still unanswered: a block shows while it lasts. Above 1 s the alert fires.",
+          width: 8,
+          unit: "s",
+          thresholds: [
+            { from: 0, colour: OK },
+            { from: 1, colour: CRITICAL },
+          ],
+          sql: aggregateSeries({
+            from: "resource_samples",
+            name: PROCESS,
+            where: LOOP,
+            value: "greatest(ifNull(max(stall_age), 0), ifNull(max(wait_max), 0))",
+          }),
+        }),
+        lines({
+          id: 213,
+          title: "How busy is each loop?",
+          description:
+            "Event-loop utilisation per process: the share of time the loop ran code. Lines far apart under cluster mean bad balance; above 0.8 requests start to wait.",
+          width: 8,
+          unit: "percentunit",
+          max: 1,
+          thresholds: [
+            { from: 0, colour: OK },
+            { from: 0.8, colour: WARNING },
+          ],
+          sql: aggregateSeries({
+            from: "resource_samples",
+            name: `concat(${PROCESS}, if(name = 'main', '', concat(' ', name)))`,
+            where: `${LOOP} AND busy IS NOT NULL`,
+            value: "avg(busy)",
+          }),
+        }),
+        heat({
+          id: 214,
+          title: "How are the waits for the loop spread?",
+          description:
+            "Every wait by length: rows are seconds, darker is more. Two clouds: mostly free, sometimes blocked.",
+          width: 12,
+          scheme: "Greens",
+          sql: heatmapColumns({ from: "resource_samples", where: LOOP, buckets: "wait_buckets" }),
+        }),
+        phasesPanel("node", 215, 12),
+        stallsPanel("node", 216, 14),
+        rows({
+          id: 217,
+          title: "Which routes keep the loop busy?",
+          description:
+            "Loop time while requests of the route were in flight, per request. A route with much of it is a victim or the culprit: the stalls beside say which.",
+          width: 10,
+          height: 9,
+          units: { "loop time per request": "s", "requests/s": "reqps" },
+          sql: `SELECT toString(service) AS service, attributes['http.route'] AS route,
+  toFloat64(sum(sum) / sum(count)) AS "loop time per request",
+  toFloat64(sum(count) / greatest(1, toUnixTimestamp($__toTime) - toUnixTimestamp($__fromTime))) AS "requests/s"
+FROM ${histogramSource("tidemark.http.server.loop_active")}
+WHERE ${SERVICE_ONLY_FILTER} AND count > 0
+GROUP BY service, route
+ORDER BY "loop time per request" DESC
+LIMIT 30`,
+        }),
+      ],
+    },
+    {
+      id: 220,
+      title: "Is libuv's thread pool free?",
+      panels: [
+        lines({
+          id: PANELS.libuvWait,
+          title: "How long does work wait for a pool thread?",
+          description:
+            "p95 of the wait for libuv's threads by lane: `fast` is files, hashes and compression, `slow` is DNS look-ups. High here while the loop looks free is the silent pool.",
+          width: 12,
+          unit: "s",
+          thresholds: WAIT_STEPS,
+          sql: quantileSeries({
+            from: "resource_samples",
+            name: "concat(service, ' ', name)",
+            where: LIBUV,
+            buckets: "wait_buckets",
+            quantiles: [0.95],
+            suffix: false,
+          }),
+        }),
+        lines({
+          id: 222,
+          title: "How many pool threads are busy?",
+          description:
+            "Busy threads and, where it can be counted, queued work by lane. Four threads unless UV_THREADPOOL_SIZE says otherwise.",
+          width: 12,
+          unit: "none",
+          sql: gaugeSeries({
+            from: `(
+  SELECT ts, service, runtime, instance, concat(service, ' ', name, ' ', measure.1) AS label, measure.2 AS number
+  FROM tidemark.resource_samples
+  ARRAY JOIN [('busy', busy), ('waiting', waiting), ('capacity', capacity)] AS measure
+  WHERE $__timeFilter(ts) AND ${LIBUV} AND measure.2 IS NOT NULL
+)`,
+            name: "label",
+            key: "instance",
+            value: "avg(number)",
+            combine: "sum",
+          }),
+        }),
+      ],
+    },
+    {
+      id: 230,
+      title: "Does the database hold it up?",
+      panels: [
+        lines({
+          id: PANELS.nodePoolWait,
+          title: "How long does a request wait for a connection?",
+          description: "p95 of the wait for a connection, by pool. Above 100 ms the alert fires.",
+          width: 8,
+          unit: "s",
+          thresholds: WAIT_STEPS,
+          sql: quantileSeries({
+            from: "resource_samples",
+            name: "concat(service, ' ', name)",
+            where: POOL,
+            buckets: "wait_buckets",
+            quantiles: [0.95],
+            suffix: false,
+          }),
+        }),
+        lines({
+          id: 232,
+          title: "How full are the pools?",
+          description: "Connections in use as a share of the pool's maximum. At 1 every further query queues.",
+          width: 8,
+          unit: "percentunit",
+          max: 1,
+          sql: aggregateSeries({
+            from: "resource_samples",
+            name: "concat(service, ' ', name)",
+            where: `${POOL} AND capacity > 0 AND busy IS NOT NULL`,
+            value: "sum(busy) / sum(capacity)",
+          }),
+        }),
+        lines({
+          id: 233,
+          title: "How long does a query take?",
+          description: "p95 of one operation, by pool, without the wait for a connection.",
+          width: 8,
+          unit: "s",
+          sql: quantileSeries({
+            from: "query_timings",
+            name: "concat(service, ' ', db_alias)",
+            where: "runtime = 'node'",
+            buckets: "buckets",
+            quantiles: [0.95],
+            suffix: false,
+          }),
+        }),
+        statementsPanel("node", 234, 12),
+        repeatsPanel("node", 235, 12),
+      ],
+    },
+    {
+      id: 240,
+      title: "What does the process pay?",
+      panels: [
+        lines({
+          id: 241,
+          title: "How much time goes to garbage collection?",
+          description:
+            "Share of time in collector pauses, per process. Above 10 % the heap is too small or too much is allocated.",
+          width: 8,
+          unit: "percentunit",
+          sql: aggregateSeries({
+            from: histogramSource("v8js.gc.duration"),
+            name: PROCESS,
+            where: "runtime = 'node'",
+            filter: SERVICE_ONLY_FILTER,
+            value: "sum(sum) / step",
+          }),
+        }),
+        lines({
+          id: 242,
+          title: "How much memory does each process hold?",
+          description: "Resident memory per process. A staircase that never comes down is a leak or a fragmented heap.",
+          width: 8,
+          unit: "bytes",
+          sql: processGauge("process.memory.usage", "node"),
+        }),
+        lines({
+          id: 243,
+          title: "How large is the heap?",
+          description: "V8 heap in use, all spaces, per process.",
+          width: 8,
+          unit: "bytes",
+          sql: processGauge("v8js.memory.heap.used", "node"),
+        }),
+        connectionsPanel("node", 244, 8),
+        lines({
+          id: 245,
+          title: "How much processor does each process use?",
+          description: "CPU seconds per second, per process. One loop cannot use much more than one core.",
+          width: 8,
+          unit: "none",
+          sql: aggregateSeries({
+            from: metricSource("process.cpu.time"),
+            name: PROCESS,
+            where: "runtime = 'node'",
+            filter: SERVICE_ONLY_FILTER,
+            value: "sum(number) / step",
+          }),
+        }),
+        lines({
+          id: 246,
+          title: "Does the process get a core when it wants one?",
+          description:
+            "p95 of the time the main thread was ready to run and had no core. High: the machine is starved or the container is throttled, and the loop's waits are not the code's fault.",
+          width: 8,
+          unit: "s",
+          sql: quantileSeries({
+            from: "resource_samples",
+            name: PROCESS,
+            where: "runtime = 'node' AND kind = 'cpu'",
+            buckets: "wait_buckets",
+            quantiles: [0.95],
+            suffix: false,
+          }),
+        }),
+        rows({
+          id: 247,
+          title: "Do the workers share the load?",
+          description: "Requests and p95 of each process in the range. Even numbers are good balance.",
+          width: 24,
+          height: 6,
+          units: { "requests/s": "reqps", p95: "s" },
+          sql: `SELECT ${PROCESS} AS process, toFloat64(sum(count) / greatest(1, toUnixTimestamp($__toTime) - toUnixTimestamp($__fromTime))) AS "requests/s",
+  toFloat64(${bucketQuantile("sumMap(buckets)", 0.95)}) AS p95
+FROM tidemark.http_requests
+WHERE $__timeFilter(ts) AND runtime = 'node' AND ${SERVICE_ONLY_FILTER}
+GROUP BY process
+ORDER BY "requests/s" DESC
+LIMIT 50`,
+        }),
+      ],
+    },
+  ],
+};
