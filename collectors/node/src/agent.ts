@@ -7,6 +7,8 @@ import { createGuard } from "./main/guard.ts";
 import { HttpRequests } from "./main/http-requests.ts";
 import { followFastify } from "./main/http-route.ts";
 import { heapSpaceNames, startLoopTicker } from "./main/loop-ticker.ts";
+import { Postgres } from "./main/postgres/postgres.ts";
+import { RepeatedStatements } from "./main/repeated-statements.ts";
 import { RequestContexts } from "./main/request-context.ts";
 import { SeriesTable } from "./main/series.ts";
 import type { AgentOptions, Environment } from "./options.ts";
@@ -33,7 +35,9 @@ export function startAgent(options: AgentOptions, environment: Environment): Age
   const guard = createGuard(control);
   const series = new SeriesTable(control);
   const contexts = new RequestContexts();
-  const requests = new HttpRequests(series, control, contexts, () => {});
+  const repeated = new RepeatedStatements(series, (event) => thread.post({ event }));
+  const requests = new HttpRequests(series, control, contexts, (context, route) => repeated.check(context, route));
+  const postgres = new Postgres(series, control, contexts);
   const connections = new Connections(series, (socket: Socket) => requests.connectionClosed(socket));
   const thread = new AgentThread(control, {
     options,
@@ -49,10 +53,11 @@ export function startAgent(options: AgentOptions, environment: Environment): Age
     connections.start(guard),
     followFastify(guard),
     observeGarbageCollection(series, control, guard),
+    postgres.start(),
     startLoopTicker(
       control,
       guard,
-      () => {},
+      () => postgres.tick(),
       () => connections.recheck(),
     ),
   ];

@@ -1,12 +1,16 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { IncomingMessage } from "node:http";
+import type { Statement } from "./postgres/statement.ts";
+
+/** Statements of one request that are told apart. */
+const MAX_STATEMENTS = 200;
 
 /** What one request did besides running: kept while a database driver is instrumented. */
 export class RequestContext {
   readonly request: IncomingMessage;
   queries = 0;
-  /** How often each statement ran, by its summary and text. */
-  readonly statements = new Map<string, { summary: string; count: number; inFlight: number; sequential: number }>();
+  /** How often each statement ran; `sequential` while no other run of it was in flight. */
+  readonly statements = new Map<Statement, { inFlight: number; sequential: number }>();
   readonly #startMs: number;
   #changedMs: number;
   #queriesInFlight = 0;
@@ -20,13 +24,24 @@ export class RequestContext {
     this.#changedMs = nowMs;
   }
 
-  queryStarted(nowMs: number): void {
+  queryStarted(nowMs: number, statement: Statement): void {
     this.#advance(nowMs);
     this.#queriesInFlight += 1;
+    this.queries += 1;
+    let runs = this.statements.get(statement);
+    if (runs === undefined) {
+      if (this.statements.size >= MAX_STATEMENTS) return;
+      runs = { inFlight: 0, sequential: 0 };
+      this.statements.set(statement, runs);
+    }
+    if (runs.inFlight === 0) runs.sequential += 1;
+    runs.inFlight += 1;
   }
-  queryEnded(nowMs: number): void {
+  queryEnded(nowMs: number, statement: Statement): void {
     this.#advance(nowMs);
     this.#queriesInFlight -= 1;
+    const runs = this.statements.get(statement);
+    if (runs !== undefined) runs.inFlight -= 1;
   }
   waitStarted(nowMs: number): void {
     this.#advance(nowMs);
@@ -65,6 +80,17 @@ export class RequestContexts {
 
   enter(context: RequestContext): void {
     this.#storage.enterWith(context);
+  }
+
+  /** The function, to be run in the present request whoever calls it. */
+  // biome-ignore lint/suspicious/noExplicitAny: any function may be bound
+  bind<F extends (...parameters: any[]) => unknown>(body: F): F {
+    const context = this.current;
+    if (context === undefined) return body;
+    const storage = this.#storage;
+    return function (this: unknown, ...parameters: Parameters<F>) {
+      return storage.run(context, () => body.apply(this, parameters));
+    } as F;
   }
 
   get current(): RequestContext | undefined {

@@ -1,0 +1,54 @@
+import type { AgentEvent } from "../shared/messages.ts";
+import type { Value } from "../shared/value.ts";
+import type { Statement } from "./postgres/statement.ts";
+import type { RequestContext } from "./request-context.ts";
+import type { SeriesTable } from "./series.ts";
+
+/** Runs of one statement, one after the other in one request, from which they count as N+1. */
+const MIN_RUNS = 5;
+const EVENT_EVERY_MS = 60_000;
+const MAX_KEYS = 1000;
+
+/** Finds requests that ran one statement many times; runs side by side are a fan-out and do not count. */
+export class RepeatedStatements {
+  readonly #table: SeriesTable;
+  readonly #emit: (event: AgentEvent) => void;
+  readonly #seen = new Map<string, { readonly occurrences: Value; toldMs: number }>();
+
+  constructor(table: SeriesTable, emit: (event: AgentEvent) => void) {
+    this.#table = table;
+    this.#emit = emit;
+  }
+
+  /** To be called when a request ends. */
+  check(context: RequestContext, route: string | undefined): void {
+    for (const [statement, { sequential }] of context.statements) {
+      if (sequential >= MIN_RUNS) this.#found(statement, sequential, route);
+    }
+  }
+
+  #found(statement: Statement, runs: number, route: string | undefined): void {
+    const attributes = {
+      "db.query.summary": statement.summary,
+      ...(route === undefined ? {} : { "http.route": route }),
+    };
+    const key = `${route}\n${statement.summary}`;
+    let seen = this.#seen.get(key);
+    if (seen === undefined) {
+      if (this.#seen.size >= MAX_KEYS) return;
+      const occurrences = this.#table.value("tidemark.db.n_plus_one", attributes);
+      seen = { occurrences, toldMs: Number.NEGATIVE_INFINITY };
+      this.#seen.set(key, seen);
+    }
+    seen.occurrences.add(1);
+    const nowMs = performance.now();
+    if (nowMs - seen.toldMs < EVENT_EVERY_MS) return;
+    seen.toldMs = nowMs;
+    this.#emit({
+      name: "tidemark.db.n_plus_one",
+      timeMs: Date.now(),
+      body: `${route ?? "a request"} ran ${statement.summary} ${runs} times, one after the other`,
+      attributes,
+    });
+  }
+}
