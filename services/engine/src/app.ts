@@ -17,7 +17,8 @@ const NS_PER_S = 1e9;
 const BODY_LIMIT_BYTES = 4 * 1024 ** 3;
 const GZIP_FROM_BYTES = 1024;
 const QUERY_ID = /^[\x20-\x7e]{1,200}$/;
-const DRAIN_SECONDS = 3;
+const DRAIN_SECONDS = 2.5;
+const FLUSH_MS = 300;
 const compress = promisify(gzip);
 
 /** The ClickHouse HTTP interface over the embedded engine; builds without a port and closes the engine with itself. */
@@ -34,10 +35,15 @@ export function buildEngine(config: EngineConfig): FastifyInstance {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", (_request, _payload, done) => done(null));
   let draining = false;
-  app.addHook("preClose", async () => {
+  app.addHook("preClose", (done) => {
     draining = true;
+    // Not awaited: the server stops listening meanwhile. A body that never ends must not hold it up either.
+    void service.engine
+      .drain(DRAIN_SECONDS)
+      .then(() => setTimeout(() => app.server.closeAllConnections(), FLUSH_MS).unref());
+    done();
   });
-  app.addHook("onClose", async () => service.engine.close(DRAIN_SECONDS));
+  app.addHook("onClose", async () => service.engine.close());
 
   app.get("/ping", async (_request, reply) => reply.type("text/plain").send("Ok.\n"));
   app.get("/replicas_status", async (_request, reply) => reply.type("text/plain").send("Ok.\n"));

@@ -1,13 +1,16 @@
 import { randomUUID } from "node:crypto";
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { Session } from "chdb";
 import { ClickHouseException, toException } from "./exception.ts";
 import { quoteIdentifier, quoteString } from "./sql/lexer.ts";
 
 const MS_PER_S = 1e3;
-const CANNOT_LOCK_CODE = 76;
-const MEMORY_GLOB = /[*?{}]/;
+const KILL_ATTEMPTS = 4;
+const KILL_WAIT_SECONDS = 0.2;
+const READER_NICE = 5;
+const WILDCARD = /[*?{}]/;
 
 /** What one query may use. Times in seconds, memory in bytes. */
 export interface Limits {
@@ -51,6 +54,7 @@ export class EmbeddedEngine {
   readonly temporaryDirectory: string;
   private readonly path: string;
   private readonly control: Session;
+  private stopped = false;
   private readonly running = new Set<Promise<unknown>>();
 
   /**
@@ -58,7 +62,7 @@ export class EmbeddedEngine {
    * Throws a plain sentence when it cannot be written or when another process owns it.
    */
   constructor(directory: string, memoryBytes: number) {
-    if (MEMORY_GLOB.test(directory)) {
+    if (WILDCARD.test(directory)) {
       throw new Error(
         `The data directory ${directory} must not contain * ? { or }: the engine reads them as wildcards.`,
       );
@@ -86,6 +90,7 @@ export class EmbeddedEngine {
 
   /** Runs one statement. Rejects with a {@link ClickHouseException}. */
   async run(query: Query): Promise<Answer> {
+    if (this.stopped) throw new ClickHouseException(236, "The engine is shutting down", "ABORTED");
     const session = new Session(this.path);
     const work = this.runOn(session, query).finally(() => session.close());
     const settled = work.catch(() => {});
@@ -94,23 +99,26 @@ export class EmbeddedEngine {
     return work;
   }
 
-  /** Cancels what runs, waits for it at most `graceSeconds`, closes. */
-  async close(graceSeconds: number): Promise<void> {
+  /** Waits at most `graceSeconds` for what runs, then cancels it and takes nothing more. */
+  async drain(graceSeconds: number): Promise<void> {
     await this.settle(graceSeconds);
-    if (this.running.size > 0) {
+    this.stopped = true;
+    for (let i = 0; i < KILL_ATTEMPTS && this.running.size > 0; i++) {
       await this.control.queryAsync("KILL QUERY WHERE query NOT LIKE '%system.processes%'").catch(() => {});
-      await this.settle(1);
+      await this.settle(KILL_WAIT_SECONDS);
     }
+  }
+
+  /** Releases the data directory. */
+  close(): void {
     this.control.close();
   }
 
   private async settle(seconds: number): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise((resolve) => {
-      timer = setTimeout(resolve, seconds * MS_PER_S);
-    });
-    await Promise.race([Promise.all(this.running), late]);
-    clearTimeout(timer);
+    const late = new AbortController();
+    const timer = delay(seconds * MS_PER_S, undefined, { signal: late.signal }).catch(() => {});
+    await Promise.race([Promise.all(this.running), timer]);
+    late.abort();
   }
 
   private async runOn(session: Session, query: Query): Promise<Answer> {
@@ -156,7 +164,13 @@ function preamble(query: Query): string[] {
   for (const [name, value] of Object.entries(query.params)) assignments.push(`param_${name} = ${quoteString(value)}`);
   const statements = [`SET ${assignments.join(", ")}`];
   if (query.database !== "" && query.database !== "default") statements.push(`USE ${quoteIdentifier(query.database)}`);
-  if (query.readOnly) statements.push("SET readonly = 1");
+  if (query.readOnly) {
+    // A lower priority than the ingest's inserts and merges; then nothing may be set any more.
+    statements.push(
+      `SET os_threads_nice_value_query = ${READER_NICE}, allow_python_table_function = 0, allow_introspection_functions = 0`,
+    );
+    statements.push("SET readonly = 1");
+  }
   return statements;
 }
 
@@ -165,12 +179,25 @@ function open(path: string, directory: string, connectionArgs: string[]): Sessio
     return new Session(path, { connectionArgs });
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    if (message.includes(`Code: ${CANNOT_LOCK_CODE}`) || /lock file|in use/i.test(message)) {
+    const owner = ownerOf(path);
+    if (owner !== undefined) {
       throw new Error(
-        `The data directory ${directory} is in use by another engine process. Stop it, or set TIDEMARK_DATA_DIR to another directory.`,
+        `The data directory ${directory} is in use by another engine process (${owner}). Stop it, or set TIDEMARK_DATA_DIR to another directory.`,
       );
     }
     throw new Error(`The engine cannot open ${directory}: ${message}`);
+  }
+}
+
+/** The living process that the engine's lock file names; the lock itself dies with its process, so a stale file never blocks. */
+function ownerOf(path: string): number | undefined {
+  try {
+    const pid = Number(/^PID: (\d+)/m.exec(readFileSync(join(path, "status"), "utf8"))?.[1]);
+    if (!(pid > 0) || pid === process.pid) return undefined;
+    process.kill(pid, 0);
+    return pid;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM" ? -1 : undefined;
   }
 }
 

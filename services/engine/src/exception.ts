@@ -16,8 +16,17 @@ export function toException(error: unknown): ClickHouseException {
   if (error instanceof ClickHouseException) return error;
   const message = error instanceof Error ? error.message : String(error);
   const engine = /Code: (\d+)\. DB::Exception: [\s\S]*/.exec(message);
-  if (engine !== null) return new ClickHouseException(Number(engine[1]), engine[0].trimEnd(), "");
+  if (engine !== null) return new ClickHouseException(Number(engine[1]), once(engine[0]), "");
   return new ClickHouseException(UNKNOWN_EXCEPTION, message, "UNKNOWN_EXCEPTION");
+}
+
+/** An exception that the engine wrapped in another of the same code says everything twice. */
+function once(message: string): string {
+  const inner = message.trimEnd().replace(/ \(version [^)]*\)/g, "");
+  return inner.replace(
+    /^(Code: (\d+)\. DB::Exception: )Code: \2\. DB::Exception: ([\s\S]*?)( \([A-Z_]+\))\.?\4$/,
+    "$1$3$4",
+  );
 }
 
 const BY_STATUS: Record<number, readonly number[]> = {
@@ -29,7 +38,7 @@ const BY_STATUS: Record<number, readonly number[]> = {
   411: [381],
   413: [307, 436],
   501: [48, 344],
-  503: [76, 202, 209],
+  503: [76, 202, 209, 236],
 };
 const STATUS = new Map(Object.entries(BY_STATUS).flatMap(([status, codes]) => codes.map((c) => [c, Number(status)])));
 

@@ -1,6 +1,7 @@
 import { accessDenied, syntaxError } from "./exception.ts";
 import { isWord, lex, type Token } from "./sql/lexer.ts";
 
+const NONE: ReadonlySet<string> = new Set();
 const VERBS = new Set(["SELECT", "WITH", "SHOW", "DESC", "DESCRIBE", "EXPLAIN", "EXISTS"]);
 
 /** Table functions that make rows out of nothing; every other one may read a file or dial out. */
@@ -14,7 +15,7 @@ const ALSO_SCALAR = new Set(["format", "merge", "null", "primes"]);
  * `hasColumnInTable` takes a remote host, `catboostEvaluate` a library's path, `dictGet*` may load a foreign source.
  */
 const DENIED_FUNCTION =
-  /^(file|sleep|sleepeachrow|getmacro|catboostevaluate|modelevaluate|evalmlmethod|hascolumnintable|reversednsquery|showcertificate|logtrace|addresstoline\w*|addresstosymbol|demangle|dictget\w*|dicthas|dictisin|ai[a-z]*|generateserialid|zookeepersessionuptime|getserverport|getserversetting|getclienthttpheader|executable|naivebayes\w*|lemmatize|stem|synonyms|filesystem\w*|fuzzquery|joinget\w*|transactionid\w*|bytehammingdistance_unsafe)$/;
+  /^(file|sleep|sleepeachrow|getmacro|catboostevaluate|modelevaluate|evalmlmethod|hascolumnintable|reversednsquery|showcertificate|logtrace|addresstoline\w*|addresstosymbol|dictget\w*|dicthas|dictisin|ai(classify|embed|extract|generate|translate)\w*|generateserialid|zookeepersessionuptime|getserverport|getserversetting|getclienthttpheader|executable|naivebayes\w*|filesystem(available|capacity|unreserved)|fuzzquery)$/;
 
 /** System tables that describe the schema, the build and the load: what dashboards and clients ask for. */
 const SYSTEM_TABLES = new Set(
@@ -51,7 +52,13 @@ export function checkText(sql: string, tableFunctions: ReadonlySet<string>): voi
       `The read-only user may run SELECT, WITH, SHOW, DESCRIBE, EXISTS and EXPLAIN, not ${first.text}`,
     );
   }
-  for (const [i, token] of tokens.entries()) checkToken(token, tokens[i - 1], tokens[i + 1], tableFunctions);
+  for (const [i, token] of tokens.entries()) {
+    // The tree does not show every name (that of APPLY's function, for one), so names must be readable here.
+    if (token.kind === "quoted" && sql.slice(token.start, token.end).includes("\\")) {
+      throw accessDenied("The read-only user may not use escapes in a quoted name");
+    }
+    checkToken(token, tokens[i - 1], tokens[i + 1], tableFunctions);
+  }
 }
 
 function checkToken(
@@ -78,6 +85,13 @@ function checkToken(
   }
   if (isWord(token, "PROCESSLIST") && isWord(before, "SHOW"))
     throw accessDenied("The read-only user may not list processes");
+  const name = token.kind === "word" || token.kind === "quoted";
+  // `arrayMap(file, ...)` and `APPLY file` take the bare name for the function, so such a name needs its table before it.
+  if (name && before?.text !== "." && DENIED_FUNCTION.test(token.text.toLowerCase())) {
+    throw accessDenied(
+      `The read-only user may not use the function ${token.text} (a column of that name: put its table before it)`,
+    );
+  }
   const called = after?.kind === "symbol" && after.text === "(" && (token.kind === "word" || token.kind === "quoted");
   if (called) checkFunction(token.text, tables, true);
 }
@@ -97,11 +111,15 @@ export function checkTree(tree: string, database: string, tableFunctions: Readon
   let previous = "";
   for (const line of tree.split("\n")) {
     const node = line.trim();
-    if (node === "Set" || node.startsWith("Set (")) {
+    // `EXPLAIN indexes = 1 SELECT ...` holds its options in a Set of its own; a SETTINGS clause was refused by its word.
+    const ofExplain = tree.startsWith("Explain ") && line.startsWith(" Set");
+    if ((node === "Set" || node.startsWith("Set (")) && !ofExplain) {
       throw accessDenied("The read-only user may not use a SETTINGS clause: send settings as URL parameters");
     }
     const call = /^Function (\S+)/.exec(node)?.[1];
     if (call !== undefined) checkFunction(call, tableFunctions, !previous.startsWith("TableExpression"));
+    const identifier = /^Identifier (\S+)$/.exec(node)?.[1]?.replaceAll("`", "");
+    if (identifier !== undefined) checkFunction(identifier, NONE, true);
     const table = /^TableIdentifier (\S+)/.exec(node)?.[1];
     if (table !== undefined) checkTable(table, database);
     if (/^(Insert|Create|Drop|Alter|Kill|System|Optimize|Rename|Attach|Grant|Revoke|Use)\w*Query/.test(node)) {

@@ -6,7 +6,7 @@ import type { Incoming } from "./body.ts";
 import { spool } from "./body.ts";
 import type { EngineConfig } from "./config.ts";
 import { type Answer, EmbeddedEngine } from "./embedded.ts";
-import { readOnly } from "./exception.ts";
+import { ClickHouseException, readOnly, toException } from "./exception.ts";
 import { Gate } from "./gate.ts";
 import { checkText, checkTree } from "./guard.ts";
 import type { RequestSettings } from "./settings.ts";
@@ -103,6 +103,8 @@ export class EngineService {
       const answer = await this.inserts.run(() => this.engine.run(query));
       this.counters.insertedBytes += bytes;
       return answer;
+    } catch (error) {
+      throw withoutFile(error);
     } finally {
       await rm(file, { force: true });
     }
@@ -142,4 +144,11 @@ export class EngineService {
       .then((answer) => new Set(new TextDecoder().decode(answer.bytes).trim().split("\n")));
     return this.tableFunctions;
   }
+}
+
+/** The engine names the temporary file the rows went through; the caller sent a body and shall not learn our paths. */
+function withoutFile(error: unknown): ClickHouseException {
+  const exception = toException(error);
+  const message = exception.message.replace(/:? ?\(in file\/uri [^)]*\)/g, "").replace(/'?\/\S*\.rows'?/g, "the body");
+  return new ClickHouseException(exception.code, message, "");
 }

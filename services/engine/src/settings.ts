@@ -13,9 +13,8 @@ const INTERFACE_KEYS = new Set(
 
 /** What a reader may set: how a result looks, and limits, which can only get tighter. */
 const READER_SETTING =
-  /^(output_format_\w+|format_\w+|date_time_output_format|date_time_input_format|session_timezone|join_use_nulls|max_result_rows|result_overflow_mode|max_rows_to_read|max_bytes_to_read|read_overflow_mode|limit|offset|extremes|final|aggregate_functions_null_for_empty|group_by_use_nulls|use_query_cache|max_block_size|optimize_\w+|allow_experimental_\w+|enable_analyzer|max_threads|short_circuit_function_evaluation|prefer_localhost_replica|transform_null_in|additional_result_filter)$/;
-const READER_FORBIDDEN =
-  /^format_schema|^format_template|^format_avro|^allow_experimental_.*(codec|engine|object)|_path$|_url$/;
+  /^(output_format_\w+|format_\w+|date_time_output_format|date_time_input_format|session_timezone|join_use_nulls|max_result_rows|result_overflow_mode|max_rows_to_read|max_bytes_to_read|read_overflow_mode|limit|offset|extremes|final|aggregate_functions_null_for_empty|group_by_use_nulls|use_query_cache|max_block_size|optimize_\w+|enable_analyzer|max_threads|short_circuit_function_evaluation|prefer_localhost_replica|transform_null_in|additional_result_filter)$/;
+const READER_FORBIDDEN = /^format_schema|^format_template|^format_avro|_path$|_url$/;
 const SETTING_NAME = /^[a-z][a-z0-9_]*$/i;
 const PARAM_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const MAX_READER_THREADS = 4;

@@ -40,10 +40,10 @@ SELECT Timestamp AS ts, ServiceName AS service,
        LogAttributes['tidemark.stall.late'] IN ('true', '1') AS late,
        toFloat64OrNull(LogAttributes['tidemark.stall.duration']) AS duration,
        LogAttributes['http.route'] AS route,
-       LogAttributes['code.function.name'] AS function,
-       LogAttributes['code.file.path'] AS file,
-       toUInt32OrNull(LogAttributes['code.line.number']) AS line,
-       LogAttributes['code.stacktrace'] AS stack,
+       LogAttributes['code.function.name'] AS code_function,
+       LogAttributes['code.file.path'] AS code_file,
+       toUInt32OrNull(LogAttributes['code.line.number']) AS code_line,
+       LogAttributes['code.stacktrace'] AS code_stack,
        TraceId AS trace_id, SpanId AS span_id
 FROM otel_logs
 WHERE EventName = 'tidemark.stall'
