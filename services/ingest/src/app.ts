@@ -1,0 +1,128 @@
+import { join } from "node:path";
+import Fastify, { type FastifyInstance } from "fastify";
+import { type Config, completeConfig } from "./config.ts";
+import { DurableLog } from "./log/durable-log.ts";
+import { Retries } from "./log/retries.ts";
+import { exportReply } from "./otlp/reply.ts";
+import body from "./plugins/body.ts";
+import errorReplies from "./plugins/error-replies.ts";
+import telemetryPlugin, { Telemetry } from "./plugins/telemetry.ts";
+import { tokenCheck } from "./plugins/token.ts";
+import healthRoutes from "./routes/health.ts";
+import otlpRoutes from "./routes/otlp.ts";
+import { Decoder } from "./rows/decoder.ts";
+import { BatchWriter } from "./writer/batch-writer.ts";
+import { ClickHouse } from "./writer/clickhouse.ts";
+
+const MS_PER_S = 1000;
+const REQUEST_TIMEOUT_MS = 60_000;
+const KEEP_ALIVE_MS = 65_000;
+const KEEP_DONE_MS = 60_000;
+/** What of the five seconds after SIGTERM the last inserts may take. */
+const DRAIN_MS = 2_500;
+const DRAIN_POLL_MS = 20;
+
+/** What a caller may replace, for tests. */
+export interface Replacements {
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+}
+
+/**
+ * The ingest without a port: `inject` works at once, `listen` opens it, `close` writes and inserts what it has taken.
+ * Throws BadConfig, LogLocked or LogDirectory.
+ */
+export async function buildApp(
+  given: Partial<Config>,
+  { now = Date.now }: Replacements = {},
+): Promise<FastifyInstance> {
+  const config = completeConfig(given);
+  const app = Fastify({
+    logger: config.logLevel === "silent" ? false : { name: "tidemark-ingest", level: config.logLevel },
+    disableRequestLogging: true,
+    bodyLimit: config.maxBodyBytes,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    forceCloseConnections: "idle",
+  });
+  let damagedSegments = 0;
+  const log = await DurableLog.open({
+    directory: join(config.dataDirectory, "log"),
+    segmentRows: config.segmentRows,
+    segmentBytes: config.segmentBytes,
+    quotaBytes: config.logQuotaBytes,
+    keepDoneMs: KEEP_DONE_MS,
+    now,
+    report: (event, details) => {
+      if (event === "segment_damaged" || event === "segment_without_frames") damagedSegments++;
+      app.log.warn({ event, ...details }, "the log needs attention");
+    },
+  });
+  const decoder = new Decoder({ retentionDays: config.maxAgeDays, maxSeries: config.maxSeries, now });
+  const retries = new Retries(now);
+  for (const digest of log.recovered)
+    retries.remember(digest, Promise.resolve(exportReply("metrics", "protobuf", 0, "")));
+
+  const clickhouse = new ClickHouse(config.clickhouseUrl);
+  const writer = new BatchWriter(log, clickhouse, {
+    inserted: (table, rows, _points, seconds) => {
+      telemetry.insertedRows.inc({ table }, rows);
+      telemetry.insertSeconds.observe({ table }, seconds);
+    },
+    failed: (table, error, attempt, delayMs) => {
+      telemetry.insertFailures.inc({ table });
+      app.log.warn({ table, attempt, delayMs, error: error.message }, "insert failed, will be tried again");
+    },
+    setAside: (table, error, points, path) => {
+      telemetry.setAside.inc({ table }, points);
+      app.log.error({ table, points, path, error: error.message }, "ClickHouse refuses these rows, they are set aside");
+    },
+    recovered: () => {
+      // The database may have come back without what it had: say again what every series is.
+      decoder.forgetSeries();
+      app.log.info("ClickHouse takes inserts again");
+    },
+  });
+  const telemetry = new Telemetry({
+    log,
+    series: () => decoder.series,
+    clickhouseHealthy: () => writer.healthy,
+    now,
+  });
+  telemetry.damagedSegments.inc(damagedSegments);
+
+  let stopping = false;
+  await app.register(telemetryPlugin, { telemetry });
+  await app.register(errorReplies);
+  await app.register(body, config);
+  await app.register(otlpRoutes, {
+    log,
+    decoder,
+    retries,
+    checkToken: tokenCheck(config.token),
+    stopping: () => stopping,
+  });
+  await app.register(healthRoutes, { log, clickhouseHealthy: () => writer.healthy, stopping: () => stopping });
+
+  writer.start();
+  const flush = setInterval(() => {
+    // While the writer is behind, the open segment grows: fewer, larger inserts catch up faster.
+    if (log.closedSegments === 0) void log.closeSegment();
+  }, config.flushIntervalSeconds * MS_PER_S);
+
+  app.addHook("preClose", async () => {
+    stopping = true;
+  });
+  app.addHook("onClose", async () => {
+    clearInterval(flush);
+    await log.stop();
+    const deadline = performance.now() + DRAIN_MS;
+    while (log.closedSegments > 0 && writer.healthy && performance.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
+    }
+    await writer.stop();
+    await clickhouse.close();
+    await log.close();
+  });
+  return app;
+}

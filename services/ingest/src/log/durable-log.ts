@@ -1,0 +1,444 @@
+import { type FileHandle, link, mkdir, open, readdir, readFile, rename, truncate, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { LogDirectory, LogFull, LogLocked, LogUnwritable, Stopping } from "../errors.ts";
+import type { Block } from "../rows/decoder.ts";
+import { TABLE_ORDER } from "../rows/tables.ts";
+import { encodeFrame } from "./frame.ts";
+import { lockDirectory } from "./lock.ts";
+import { readSegment, SEGMENT_HEADER_BYTES, type SegmentContent, segmentHeader } from "./segment.ts";
+import { type LogState, readState, syncDirectory, writeState } from "./state.ts";
+
+export interface LogOptions {
+  readonly directory: string;
+  /** A segment is closed when it holds this many rows or bytes, whatever the writer does. */
+  readonly segmentRows: number;
+  readonly segmentBytes: number;
+  /** How long an inserted segment is kept to know repeated requests again after a crash, in ms. */
+  readonly keepDoneMs: number;
+  /** Bytes of not yet inserted segments beyond which nothing more is taken. */
+  readonly quotaBytes: number;
+  readonly now: () => number;
+  /** Called for everything an operator should know of: damage, torn tails, files set aside. */
+  readonly report: (event: string, details: Record<string, unknown>) => void;
+}
+
+/** A closed segment that waits to be inserted. */
+export interface ClosedSegment {
+  readonly number: number;
+  readonly path: string;
+  readonly bytes: number;
+  readonly points: number;
+  /** When its first frame was written, in ms. */
+  readonly since: number;
+}
+
+interface DoneSegment extends ClosedSegment {
+  readonly doneAt: number;
+  readonly insertedPoints: number;
+}
+
+interface OpenSegment {
+  readonly number: number;
+  readonly path: string;
+  readonly file: FileHandle;
+  readonly since: number;
+  bytes: number;
+  rows: number;
+  points: number;
+}
+
+interface Pending {
+  readonly buffers: Buffer[];
+  readonly bytes: number;
+  readonly rows: number;
+  readonly points: number;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+const SUFFIX_OPEN = ".log";
+const SUFFIX_DONE = ".done";
+const SUFFIX_BAD = ".bad";
+const NAME = /^(\d{12})\.(log|done)$/;
+const BAD_NAME = /^(\d{12})\.(\w+)\.bad$/;
+const MAX_DONE_BYTES = 256 * 1024 * 1024;
+const RETIRE_EVERY_MS = 5000;
+/** Buffers up to this size are joined to one write; larger ones are handed to writev as they are. */
+const JOIN_BYTES = 256 * 1024;
+
+/**
+ * Append-only log in one directory. `append` resolves after fdatasync; appends that arrive meanwhile share the next one
+ * (group commit). Files: `<number>.log` waits to be inserted or is being written, `<number>.done` is inserted,
+ * `<number>.<table>.bad` holds rows that ClickHouse refused for good, `<number>.corrupt` is a copy of a damaged segment.
+ */
+export class DurableLog {
+  private readonly options: LogOptions;
+  private readonly unlock: () => Promise<void>;
+  private state: LogState;
+  private readonly closed: ClosedSegment[] = [];
+  private readonly done: DoneSegment[] = [];
+  private current: OpenSegment | undefined;
+  private pending: Pending[] = [];
+  private pendingBytes = 0;
+  private nextNumber: number;
+  private working: Promise<void> | undefined;
+  private closeRequested = false;
+  private stopped = false;
+  private retiring: Promise<void> | undefined;
+  private retiredAt = 0;
+  private waiters: (() => void)[] = [];
+  /** Digests of requests that were found in the log at start: their senders may not know that they succeeded. */
+  readonly recovered: string[] = [];
+  /** Points in the log's life so far, over restarts. */
+  acknowledgedPoints: number;
+  insertedPoints: number;
+  setAsidePoints = 0;
+
+  private constructor(options: LogOptions, unlock: () => Promise<void>, state: LogState) {
+    this.options = options;
+    this.unlock = unlock;
+    this.state = state;
+    this.nextNumber = state.retiredThrough + 1;
+    this.acknowledgedPoints = state.acknowledgedPoints;
+    this.insertedPoints = state.insertedPoints;
+  }
+
+  /** Locks the directory and finds what an earlier run left. Throws LogLocked or LogDirectory. */
+  static async open(options: LogOptions): Promise<DurableLog> {
+    let unlock: (() => Promise<void>) | undefined;
+    try {
+      await mkdir(options.directory, { recursive: true });
+      unlock = await lockDirectory(options.directory);
+      const { state, fresh } = await readState(options.directory);
+      if (fresh) await writeState(options.directory, state);
+      const log = new DurableLog(options, unlock, state);
+      await log.recover();
+      return log;
+    } catch (error) {
+      await unlock?.();
+      if (error instanceof LogLocked) throw error;
+      throw new LogDirectory(options.directory, (error as Error).message);
+    }
+  }
+
+  /** Bytes that wait to be inserted, the open segment included. */
+  get queuedBytes(): number {
+    let bytes = (this.current?.bytes ?? 0) + this.pendingBytes;
+    for (const segment of this.closed) bytes += segment.bytes;
+    return bytes;
+  }
+
+  get closedSegments(): number {
+    return this.closed.length;
+  }
+
+  /** When the oldest frame that is not inserted was written, in ms; undefined when all is inserted. */
+  get oldestWaiting(): number | undefined {
+    return this.closed[0]?.since ?? this.current?.since;
+  }
+
+  get full(): boolean {
+    return this.queuedBytes >= this.options.quotaBytes;
+  }
+
+  /** Adds one request. Resolves when it is on disk; rejects with LogFull, LogUnwritable or Stopping, and kept nothing. */
+  async append(digest: Buffer, blocks: readonly Block[]): Promise<void> {
+    if (this.stopped) throw new Stopping();
+    const buffers = encodeFrame(digest, blocks);
+    let bytes = 0;
+    for (const buffer of buffers) bytes += buffer.length;
+    if (this.queuedBytes + bytes > this.options.quotaBytes) {
+      throw new LogFull(String(this.queuedBytes), String(this.options.quotaBytes));
+    }
+    let rows = 0;
+    let points = 0;
+    for (const block of blocks) {
+      rows += block.rows;
+      points += block.points;
+    }
+    return new Promise((resolve, reject) => {
+      this.pending.push({ buffers, bytes, rows, points, resolve, reject });
+      this.pendingBytes += bytes;
+      this.work();
+    });
+  }
+
+  /** Closes the open segment, if it holds anything, so that it can be inserted. */
+  async closeSegment(): Promise<void> {
+    if (this.current === undefined && this.pending.length === 0) return;
+    this.closeRequested = true;
+    this.work();
+    await this.working;
+  }
+
+  /** The oldest closed segment, waiting for one if need be; undefined once the signal is aborted. */
+  async nextClosed(signal: AbortSignal): Promise<ClosedSegment | undefined> {
+    while (this.closed.length === 0) {
+      if (signal.aborted) return undefined;
+      await new Promise<void>((resolve) => {
+        const wake = () => {
+          signal.removeEventListener("abort", wake);
+          resolve();
+        };
+        signal.addEventListener("abort", wake);
+        this.waiters.push(wake);
+      });
+    }
+    return signal.aborted ? undefined : this.closed[0];
+  }
+
+  async read(segment: ClosedSegment): Promise<SegmentContent> {
+    return readSegment(await readFile(segment.path), this.state.logId);
+  }
+
+  /** Keeps rows that ClickHouse refuses for good, for a person to look at. */
+  async setAside(segment: ClosedSegment, table: string, body: Buffer, points: number): Promise<string> {
+    const path = join(this.options.directory, `${fileName(segment.number)}.${table}${SUFFIX_BAD}`);
+    const file = await open(path, "w");
+    try {
+      await file.writeFile(body);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    this.setAsidePoints += points;
+    return path;
+  }
+
+  /** Marks the oldest closed segment as inserted, `insertedPoints` of its points. */
+  async markDone(segment: ClosedSegment, insertedPoints: number): Promise<void> {
+    const path = segment.path.slice(0, -SUFFIX_OPEN.length) + SUFFIX_DONE;
+    await rename(segment.path, path);
+    this.closed.splice(this.closed.indexOf(segment), 1);
+    this.done.push({ ...segment, path, insertedPoints, doneAt: this.options.now() });
+    this.insertedPoints += insertedPoints;
+    this.retire(false);
+  }
+
+  /** Refuses new requests, writes those it has taken and closes the open segment. */
+  async stop(): Promise<void> {
+    this.stopped = true;
+    await this.working;
+    await this.closeSegment();
+  }
+
+  /** Gives the directory back. */
+  async close(): Promise<void> {
+    await this.stop();
+    this.retire(true);
+    await this.retiring;
+    await this.unlock();
+  }
+
+  private work(): void {
+    this.working ??= this.run().finally(() => {
+      this.working = undefined;
+      if (this.pending.length > 0 || this.closeRequested) this.work();
+    });
+  }
+
+  private async run(): Promise<void> {
+    while (this.pending.length > 0 || this.closeRequested) {
+      if (this.pending.length > 0) await this.commit();
+      const { current } = this;
+      const full =
+        current !== undefined &&
+        (current.rows >= this.options.segmentRows || current.bytes >= this.options.segmentBytes);
+      if (full || this.closeRequested) await this.finishSegment();
+    }
+  }
+
+  private async commit(): Promise<void> {
+    const batch = this.pending;
+    this.pending = [];
+    let bytes = 0;
+    for (const item of batch) bytes += item.bytes;
+    try {
+      this.current ??= await this.openSegment();
+      const segment = this.current;
+      await writeAll(
+        segment.file,
+        batch.flatMap((item) => item.buffers),
+        bytes,
+        segment.bytes,
+      );
+      await segment.file.datasync();
+      segment.bytes += bytes;
+      for (const item of batch) {
+        segment.rows += item.rows;
+        segment.points += item.points;
+        this.acknowledgedPoints += item.points;
+        item.resolve();
+      }
+    } catch (error) {
+      await this.cutTail();
+      for (const item of batch) item.reject(new LogUnwritable((error as Error).message));
+    } finally {
+      this.pendingBytes -= bytes;
+    }
+  }
+
+  /** After a failed write: nothing of it may stay, its senders are told that it failed. */
+  private async cutTail(): Promise<void> {
+    const segment = this.current;
+    if (segment === undefined) return;
+    try {
+      await segment.file.truncate(segment.bytes);
+      await segment.file.datasync();
+    } catch (error) {
+      this.options.report("log_tail_not_cut", { segment: segment.number, error: (error as Error).message });
+      this.closeRequested = true;
+    }
+  }
+
+  private async openSegment(): Promise<OpenSegment> {
+    const number = this.nextNumber;
+    const path = join(this.options.directory, fileName(number) + SUFFIX_OPEN);
+    const file = await open(path, "wx");
+    try {
+      const header = segmentHeader(this.state.logId, number);
+      await writeAll(file, [header], header.length, 0);
+      await syncDirectory(this.options.directory);
+    } catch (error) {
+      await file.close();
+      await unlink(path).catch(() => {});
+      throw error;
+    }
+    this.nextNumber++;
+    return { number, path, file, since: this.options.now(), bytes: SEGMENT_HEADER_BYTES, rows: 0, points: 0 };
+  }
+
+  private async finishSegment(): Promise<void> {
+    this.closeRequested = false;
+    const segment = this.current;
+    if (segment === undefined) return;
+    this.current = undefined;
+    await segment.file.close().catch((error: Error) => {
+      this.options.report("log_close_failed", { segment: segment.number, error: error.message });
+    });
+    const { number, path, bytes, points, since } = segment;
+    if (points === 0 && segment.rows === 0) {
+      await unlink(path).catch(() => {});
+      return;
+    }
+    this.closed.push({ number, path, bytes, points, since });
+    this.wake();
+  }
+
+  private wake(): void {
+    const { waiters } = this;
+    this.waiters = [];
+    for (const waiter of waiters) waiter();
+  }
+
+  /** Removes inserted segments that are old enough; their counts move into the state file first. */
+  private retire(all: boolean): void {
+    const now = this.options.now();
+    if (this.retiring !== undefined || (!all && now - this.retiredAt < RETIRE_EVERY_MS)) return;
+    let bytes = this.done.reduce((sum, segment) => sum + segment.bytes, 0);
+    const old: DoneSegment[] = [];
+    while (
+      this.done[0] !== undefined &&
+      (now - this.done[0].doneAt > this.options.keepDoneMs || bytes > MAX_DONE_BYTES)
+    ) {
+      const segment = this.done.shift()!;
+      bytes -= segment.bytes;
+      old.push(segment);
+    }
+    this.retiredAt = now;
+    if (old.length === 0) return;
+    this.retiring = this.remove(old)
+      .catch((error: Error) => this.options.report("log_retire_failed", { error: error.message }))
+      .finally(() => {
+        this.retiring = undefined;
+      });
+  }
+
+  private async remove(segments: readonly DoneSegment[]): Promise<void> {
+    const state = { ...this.state };
+    for (const segment of segments) {
+      state.retiredThrough = Math.max(state.retiredThrough, segment.number);
+      state.acknowledgedPoints += segment.points;
+      state.insertedPoints += segment.insertedPoints;
+    }
+    await writeState(this.options.directory, state);
+    this.state = state;
+    for (const segment of segments) await unlink(segment.path);
+  }
+
+  private async recover(): Promise<void> {
+    const { directory, report, now } = this.options;
+    const names = (await readdir(directory)).sort();
+    const refused = new Map<number, Set<string>>();
+    for (const name of names) {
+      const match = BAD_NAME.exec(name);
+      if (match === null) continue;
+      const number = Number(match[1]);
+      refused.set(number, (refused.get(number) ?? new Set()).add(match[2]!));
+    }
+    for (const name of names) {
+      const match = NAME.exec(name);
+      if (match === null) continue;
+      const number = Number(match[1]);
+      const path = join(directory, name);
+      this.nextNumber = Math.max(this.nextNumber, number + 1);
+      if (number <= this.state.retiredThrough) {
+        await unlink(path);
+        continue;
+      }
+      const file = await readFile(path);
+      const content = readSegment(file, this.state.logId);
+      let points = 0;
+      for (const frame of content.frames) {
+        points += frame.points;
+        this.recovered.push(frame.digest);
+      }
+      if (content.damagedBytes > 0) {
+        const copy = join(directory, `${fileName(number)}.corrupt`);
+        await link(path, copy).catch((error: NodeJS.ErrnoException) => {
+          if (error.code !== "EEXIST") throw error;
+        });
+        report("segment_damaged", { segment: number, damagedBytes: content.damagedBytes, copy });
+      }
+      if (content.frames.length === 0 && match[2] === "log") {
+        if (file.length > SEGMENT_HEADER_BYTES)
+          report("segment_without_frames", { segment: number, bytes: file.length });
+        await unlink(path);
+        continue;
+      }
+      this.acknowledgedPoints += points;
+      const segment: ClosedSegment = { number, path, bytes: content.end, points, since: now() };
+      if (match[2] === "done") {
+        const tables = refused.get(number);
+        const inserted = tables === undefined ? points : points - pointsOf(content, tables);
+        this.insertedPoints += inserted;
+        this.done.push({ ...segment, doneAt: now(), insertedPoints: inserted });
+        continue;
+      }
+      if (content.tornBytes > 0 && content.damagedBytes === 0) {
+        await truncate(path, content.end);
+        report("segment_tail_cut", { segment: number, bytes: content.tornBytes });
+      }
+      this.closed.push(segment);
+    }
+  }
+}
+
+function pointsOf(content: SegmentContent, tables: ReadonlySet<string>): number {
+  let points = 0;
+  for (const frame of content.frames) {
+    for (const block of frame.blocks) if (tables.has(TABLE_ORDER[block.table] ?? "")) points += block.points;
+  }
+  return points;
+}
+
+async function writeAll(file: FileHandle, buffers: Buffer[], bytes: number, position: number): Promise<void> {
+  const whole = bytes <= JOIN_BYTES ? [Buffer.concat(buffers, bytes)] : buffers;
+  const { bytesWritten } = await file.writev(whole, position);
+  // A full disk shows as a short write before it shows as an error.
+  if (bytesWritten !== bytes) throw new Error(`wrote ${bytesWritten} of ${bytes} bytes: no space left`);
+}
+
+function fileName(number: number): string {
+  return String(number).padStart(12, "0");
+}

@@ -1,0 +1,173 @@
+import { isUtf8 } from "node:buffer";
+import { BYTES, FIXED64, signedText, VARINT, type Wire } from "./wire.ts";
+
+/** Deepest nesting of arrays and maps in an attribute that is read. Source: the default of Google's protobuf parsers. */
+const MAX_DEPTH = 100;
+
+export type Attribute = readonly [key: string, value: string];
+
+type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
+
+/** Text of a protobuf string; bytes that are not UTF-8 become U+FFFD, so that no row breaks a reader downstream. */
+export function text(wire: Wire, start: number, end: number): string {
+  return start === end ? "" : wire.bytes.toString("utf8", start, end);
+}
+
+/** Whether the bytes may be copied into a column as they are. */
+export function isCleanText(wire: Wire, start: number, end: number): boolean {
+  const bytes = wire.bytes;
+  for (let i = start; i < end; i++) if (bytes[i]! >= 0x80) return isUtf8(bytes.subarray(start, end));
+  return true;
+}
+
+/**
+ * Reads the `KeyValue` messages of field `field` in one message and adds them to `into`.
+ * A value is written the way the OpenTelemetry Collector's `AsString` does: scalars plain, arrays and maps as JSON,
+ * bytes as base64.
+ */
+export function readAttributes(wire: Wire, start: number, end: number, field: number, into: Attribute[]): void {
+  const wanted = (field << 3) | BYTES;
+  wire.pos = start;
+  while (wire.pos < end) {
+    const tag = wire.tag(end);
+    if (tag === wanted) {
+      const stop = wire.span(end);
+      into.push(readKeyValue(wire, wire.pos, stop));
+      wire.pos = stop;
+    } else wire.skip(tag, end);
+  }
+}
+
+export function readKeyValue(wire: Wire, start: number, end: number): Attribute {
+  let key = "";
+  let value = "";
+  wire.pos = start;
+  while (wire.pos < end) {
+    const tag = wire.tag(end);
+    if (tag === 10) {
+      const stop = wire.span(end);
+      key = text(wire, wire.pos, stop);
+      wire.pos = stop;
+    } else if (tag === 18) {
+      const stop = wire.span(end);
+      value = readValueText(wire, wire.pos, stop);
+      wire.pos = stop;
+    } else wire.skip(tag, end);
+  }
+  return [key, value];
+}
+
+/** Text of one `AnyValue`. An empty value is the empty string. */
+export function readValueText(wire: Wire, start: number, end: number): string {
+  let result = "";
+  wire.pos = start;
+  while (wire.pos < end) {
+    const tag = wire.tag(end);
+    if (tag === ((1 << 3) | BYTES)) {
+      const stop = wire.span(end);
+      result = text(wire, wire.pos, stop);
+      wire.pos = stop;
+    } else if (tag === ((2 << 3) | VARINT)) {
+      result = wire.varint(end) === 0 ? "false" : "true";
+    } else if (tag === ((3 << 3) | VARINT)) {
+      wire.varint(end);
+      result = signedText(wire.lo, wire.hi);
+    } else if (tag === ((4 << 3) | FIXED64)) {
+      result = String(wire.double(end));
+    } else if (tag === ((5 << 3) | BYTES) || tag === ((6 << 3) | BYTES)) {
+      const stop = wire.span(end);
+      result = JSON.stringify(tag >> 3 === 5 ? readArray(wire, wire.pos, stop, 1) : readMap(wire, wire.pos, stop, 1));
+      wire.pos = stop;
+    } else if (tag === ((7 << 3) | BYTES)) {
+      const stop = wire.span(end);
+      result = wire.bytes.toString("base64", wire.pos, stop);
+      wire.pos = stop;
+    } else wire.skip(tag, end);
+  }
+  return result;
+}
+
+function readArray(wire: Wire, start: number, end: number, depth: number): Json[] {
+  if (depth > MAX_DEPTH) wire.fail("attribute nested too deep");
+  const items: Json[] = [];
+  wire.pos = start;
+  while (wire.pos < end) {
+    const tag = wire.tag(end);
+    if (tag === 10) {
+      const stop = wire.span(end);
+      items.push(readJson(wire, wire.pos, stop, depth));
+      wire.pos = stop;
+    } else wire.skip(tag, end);
+  }
+  return items;
+}
+
+function readMap(wire: Wire, start: number, end: number, depth: number): Json {
+  if (depth > MAX_DEPTH) wire.fail("attribute nested too deep");
+  const map = new Map<string, Json>();
+  wire.pos = start;
+  while (wire.pos < end) {
+    const tag = wire.tag(end);
+    if (tag === 10) {
+      const stop = wire.span(end);
+      const [key, value] = readJsonPair(wire, wire.pos, stop, depth);
+      map.set(key, value);
+      wire.pos = stop;
+    } else wire.skip(tag, end);
+  }
+  return Object.fromEntries(map);
+}
+
+function readJsonPair(wire: Wire, start: number, end: number, depth: number): [string, Json] {
+  let key = "";
+  let value: Json = null;
+  wire.pos = start;
+  while (wire.pos < end) {
+    const tag = wire.tag(end);
+    if (tag === 10 || tag === 18) {
+      const stop = wire.span(end);
+      if (tag === 10) key = text(wire, wire.pos, stop);
+      else value = readJson(wire, wire.pos, stop, depth);
+      wire.pos = stop;
+    } else wire.skip(tag, end);
+  }
+  return [key, value];
+}
+
+function readJson(wire: Wire, start: number, end: number, depth: number): Json {
+  let result: Json = null;
+  wire.pos = start;
+  while (wire.pos < end) {
+    const tag = wire.tag(end);
+    switch (tag) {
+      case (2 << 3) | VARINT:
+        result = wire.varint(end) !== 0;
+        break;
+      case (3 << 3) | VARINT:
+        wire.varint(end);
+        result = Number(signedText(wire.lo, wire.hi));
+        break;
+      case (4 << 3) | FIXED64: {
+        const value = wire.double(end);
+        result = Number.isFinite(value) ? value : String(value);
+        break;
+      }
+      case (1 << 3) | BYTES:
+      case (5 << 3) | BYTES:
+      case (6 << 3) | BYTES:
+      case (7 << 3) | BYTES: {
+        const stop = wire.span(end);
+        const field = tag >> 3;
+        if (field === 1) result = text(wire, wire.pos, stop);
+        else if (field === 5) result = readArray(wire, wire.pos, stop, depth + 1);
+        else if (field === 6) result = readMap(wire, wire.pos, stop, depth + 1);
+        else result = wire.bytes.toString("base64", wire.pos, stop);
+        wire.pos = stop;
+        break;
+      }
+      default:
+        wire.skip(tag, end);
+    }
+  }
+  return result;
+}

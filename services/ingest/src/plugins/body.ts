@@ -1,0 +1,83 @@
+import { promisify } from "node:util";
+import * as zlib from "node:zlib";
+import type { FastifyRequest } from "fastify";
+import fp from "fastify-plugin";
+import { BadCompression, BodyTooLarge, TooBusy, WrongContentEncoding } from "../errors.ts";
+
+export interface BodyLimits {
+  readonly maxBodyBytes: number;
+  readonly maxDecompressedBytes: number;
+  readonly maxReceivingBytes: number;
+}
+
+declare module "fastify" {
+  interface FastifyRequest {
+    /** Bytes of this request that count against the limit of all requests in memory. */
+    heldBytes: number;
+  }
+}
+
+type Decompress = (body: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>;
+
+const DECOMPRESS: Readonly<Record<string, Decompress>> = {
+  gzip: promisify(zlib.gunzip) as Decompress,
+  deflate: promisify(zlib.inflate) as Decompress,
+  // Node 22.15 and later.
+  ...("zstdDecompress" in zlib ? { zstd: promisify(zlib.zstdDecompress as typeof zlib.gunzip) as Decompress } : {}),
+};
+
+/**
+ * Reads bodies as bytes, decompressed, and refuses what is too large while it arrives: a sender that says nothing or
+ * lies about the length, and a small body that unpacks to a huge one, both end at the limit and not in memory.
+ */
+export default fp<BodyLimits>(
+  async (app, { maxBodyBytes, maxDecompressedBytes, maxReceivingBytes }) => {
+    let receiving = 0;
+    const hold = (request: FastifyRequest, bytes: number) => {
+      if (receiving + bytes > maxReceivingBytes) throw new TooBusy(String(receiving), String(maxReceivingBytes));
+      receiving += bytes;
+      request.heldBytes += bytes;
+    };
+    const release = (request: FastifyRequest) => {
+      receiving -= request.heldBytes;
+      request.heldBytes = 0;
+    };
+
+    app.decorateRequest("heldBytes", 0);
+    app.removeAllContentTypeParsers();
+    app.addContentTypeParser("*", async (request: FastifyRequest, payload: NodeJS.ReadableStream) => {
+      const encoding = (request.headers["content-encoding"] ?? "identity").trim().toLowerCase();
+      const decompress = Object.hasOwn(DECOMPRESS, encoding) ? DECOMPRESS[encoding] : undefined;
+      if (encoding !== "identity" && decompress === undefined) {
+        throw new WrongContentEncoding(encoding, Object.keys(DECOMPRESS).join(", "));
+      }
+      if (Number(request.headers["content-length"] ?? 0) > maxBodyBytes) {
+        throw new BodyTooLarge("sent", String(maxBodyBytes));
+      }
+      const chunks: Buffer[] = [];
+      let length = 0;
+      for await (const chunk of payload as AsyncIterable<Buffer>) {
+        length += chunk.length;
+        if (length > maxBodyBytes) throw new BodyTooLarge("sent", String(maxBodyBytes));
+        hold(request, chunk.length);
+        chunks.push(chunk);
+      }
+      const sent = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, length);
+      if (decompress === undefined) return sent;
+      try {
+        const body = await decompress(sent, { maxOutputLength: maxDecompressedBytes });
+        hold(request, body.length);
+        return body;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") {
+          throw new BodyTooLarge("decompressed", String(maxDecompressedBytes));
+        }
+        if (error instanceof TooBusy) throw error;
+        throw new BadCompression(encoding, (error as Error).message);
+      }
+    });
+    app.addHook("onResponse", async (request) => release(request));
+    app.addHook("onRequestAbort", async (request) => release(request));
+  },
+  { name: "body" },
+);

@@ -1,0 +1,140 @@
+import fp from "fastify-plugin";
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { DurableLog } from "../log/durable-log.ts";
+import type { Signal } from "../otlp/reply.ts";
+import type { Reason } from "../rows/rejections.ts";
+
+declare module "fastify" {
+  interface FastifyInstance {
+    telemetry: Telemetry;
+  }
+}
+
+export interface TelemetryOptions {
+  readonly log: DurableLog;
+  readonly series: () => number;
+  readonly clickhouseHealthy: () => boolean;
+  readonly now: () => number;
+}
+
+const MS_PER_S = 1000;
+
+/** What the ingest says about itself on /metrics. Counters of points survive restarts: the log keeps them. */
+export class Telemetry {
+  readonly registry = new Registry();
+  private readonly registers = [this.registry];
+  readonly requests = new Counter({
+    name: "tidemark_ingest_requests_total",
+    help: "OTLP requests by signal and HTTP status.",
+    labelNames: ["signal", "status"],
+    registers: this.registers,
+  });
+  readonly rejected = new Counter({
+    name: "tidemark_ingest_rejected_points_total",
+    help: "Points, spans and log records that were not taken, by reason.",
+    labelNames: ["signal", "reason"],
+    registers: this.registers,
+  });
+  readonly repeated = new Counter({
+    name: "tidemark_ingest_repeated_requests_total",
+    help: "Requests that had been stored before and were only answered.",
+    registers: this.registers,
+  });
+  readonly receivedBytes = new Counter({
+    name: "tidemark_ingest_received_bytes_total",
+    help: "Bytes of OTLP bodies as sent.",
+    labelNames: ["signal"],
+    registers: this.registers,
+  });
+  readonly acknowledgeSeconds = new Histogram({
+    name: "tidemark_ingest_acknowledge_seconds",
+    help: "From the last byte of a request to its data being on disk.",
+    buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5],
+    registers: this.registers,
+  });
+  readonly insertSeconds = new Histogram({
+    name: "tidemark_ingest_insert_seconds",
+    help: "Duration of inserts into ClickHouse.",
+    labelNames: ["table"],
+    buckets: [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30],
+    registers: this.registers,
+  });
+  readonly insertedRows = new Counter({
+    name: "tidemark_ingest_inserted_rows_total",
+    help: "Rows inserted since this process started.",
+    labelNames: ["table"],
+    registers: this.registers,
+  });
+  readonly insertFailures = new Counter({
+    name: "tidemark_ingest_insert_failures_total",
+    help: "Inserts that failed and were or will be tried again.",
+    labelNames: ["table"],
+    registers: this.registers,
+  });
+  readonly setAside = new Counter({
+    name: "tidemark_ingest_set_aside_points_total",
+    help: "Points whose rows ClickHouse refused for good; they are kept in *.bad files.",
+    labelNames: ["table"],
+    registers: this.registers,
+  });
+  readonly damagedSegments = new Counter({
+    name: "tidemark_ingest_damaged_segments_total",
+    help: "Segments found damaged; a copy is kept as *.corrupt and their intact part was inserted.",
+    registers: this.registers,
+  });
+
+  constructor({ log, series, clickhouseHealthy, now }: TelemetryOptions) {
+    collectDefaultMetrics({ register: this.registry });
+    const gauge = (name: string, help: string, read: () => number) =>
+      new Gauge({
+        name,
+        help,
+        registers: this.registers,
+        collect() {
+          this.set(read());
+        },
+      });
+    const counter = (name: string, help: string, read: () => number) =>
+      new Counter({
+        name,
+        help,
+        registers: this.registers,
+        collect() {
+          this.reset();
+          this.inc(read());
+        },
+      });
+    counter(
+      "tidemark_ingest_acknowledged_points_total",
+      "Points, spans and log records made durable, over restarts.",
+      () => log.acknowledgedPoints,
+    );
+    counter(
+      "tidemark_ingest_inserted_points_total",
+      "Points, spans and log records that are in ClickHouse, over restarts.",
+      () => log.insertedPoints,
+    );
+    gauge("tidemark_ingest_queue_bytes", "Bytes in the log that wait to be inserted.", () => log.queuedBytes);
+    gauge("tidemark_ingest_queue_segments", "Closed segments that wait to be inserted.", () => log.closedSegments);
+    gauge("tidemark_ingest_insert_lag_seconds", "Age of the oldest data that is not in ClickHouse.", () => {
+      const since = log.oldestWaiting;
+      return since === undefined ? 0 : Math.max(0, (now() - since) / MS_PER_S);
+    });
+    gauge("tidemark_ingest_series", "Series and metrics in memory.", series);
+    gauge("tidemark_ingest_clickhouse_up", "1 when the last insert that was tried got through.", () =>
+      clickhouseHealthy() ? 1 : 0,
+    );
+  }
+
+  reject(signal: Signal, reason: Reason, count: number): void {
+    this.rejected.inc({ signal, reason }, count);
+  }
+}
+
+/** Decorates the server with the telemetry. */
+export default fp<{ telemetry: Telemetry }>(
+  async (app, { telemetry }) => {
+    app.decorate("telemetry", telemetry);
+  },
+  { name: "telemetry" },
+);

@@ -1,0 +1,131 @@
+import { jsonToProtobuf, REQUESTS } from "../otlp/json.ts";
+import { walkMetrics } from "../otlp/metrics.ts";
+import { walkRecords } from "../otlp/records.ts";
+import type { Encoding, Signal } from "../otlp/reply.ts";
+import { Bytes } from "./columns.ts";
+import { Identities } from "./identity.ts";
+import { LogRows } from "./log-rows.ts";
+import { MetricRows, type TimeWindow } from "./metric-rows.ts";
+import { type Reason, Rejections } from "./rejections.ts";
+import { SeriesBook } from "./series.ts";
+import { SpanRows } from "./span-rows.ts";
+import { createTables, TABLE_ORDER } from "./tables.ts";
+
+const FUTURE_MS = 7 * 24 * 3600 * 1000;
+const MS_PER_DAY = 24 * 3600 * 1000;
+const MAX_RESOURCES = 50_000;
+
+/** One table's rows of one request, as a `Native` block. */
+export interface Block {
+  /** Index in TABLE_ORDER. */
+  readonly table: number;
+  readonly rows: number;
+  readonly points: number;
+  readonly bytes: Buffer;
+}
+
+export interface Decoded {
+  readonly blocks: readonly Block[];
+  readonly points: number;
+  readonly rejected: number;
+  readonly rejectedBy: ReadonlyMap<Reason, number>;
+  /** For `partial_success`; empty when nothing was rejected. */
+  readonly message: string;
+  /** To be called when the blocks could not be kept: takes back which series count as written. */
+  readonly undo: () => void;
+}
+
+export interface DecoderOptions {
+  /** Points older than this are rejected, in days. */
+  readonly retentionDays: number;
+  /** Series remembered before all are forgotten and their rows written again. */
+  readonly maxSeries: number;
+  readonly now: () => number;
+}
+
+/**
+ * OTLP request in, `Native` blocks out. One per process: it remembers the series it has seen.
+ * `decode` throws MalformedBody, SyntaxError or WrongShape when the body as a whole cannot be read; the rows read so
+ * far are dropped then.
+ */
+export class Decoder {
+  private readonly options: DecoderOptions;
+  private readonly tables = createTables();
+  private readonly rejections = new Rejections();
+  private readonly book: SeriesBook;
+  private readonly metrics: MetricRows;
+  private readonly spans: SpanRows;
+  private readonly logs: LogRows;
+
+  constructor(options: DecoderOptions) {
+    this.options = options;
+    const identities = new Identities(MAX_RESOURCES);
+    this.book = new SeriesBook(options.maxSeries);
+    this.metrics = new MetricRows(this.tables, identities, this.book, this.rejections, options.now());
+    this.spans = new SpanRows(this.tables, identities, this.rejections);
+    this.logs = new LogRows(this.tables, identities, this.rejections);
+  }
+
+  get series(): number {
+    return this.book.size;
+  }
+
+  /** Makes every series write its row again, for a database that may have lost them. */
+  forgetSeries(): void {
+    this.metrics.forget();
+  }
+
+  decode(signal: Signal, encoding: Encoding, body: Buffer): Decoded {
+    const message = encoding === "json" ? jsonToProtobuf(body, REQUESTS[signal]) : body;
+    const now = this.options.now();
+    const window: TimeWindow = {
+      now,
+      earliest: now - this.options.retentionDays * MS_PER_DAY,
+      latest: now + FUTURE_MS,
+    };
+    this.book.trim();
+    this.clear();
+    let undo = () => {};
+    if (signal === "metrics") {
+      this.metrics.begin(window);
+      try {
+        walkMetrics(message, this.metrics);
+      } catch (error) {
+        this.metrics.finish()();
+        throw error;
+      }
+      undo = this.metrics.finish();
+    } else {
+      const sink = signal === "traces" ? this.spans : this.logs;
+      sink.begin(window);
+      walkRecords(message, sink);
+    }
+    return this.collect(undo);
+  }
+
+  private collect(undo: () => void): Decoded {
+    const blocks: Block[] = [];
+    let points = 0;
+    for (const [index, name] of TABLE_ORDER.entries()) {
+      const table = this.tables[name];
+      if (table.rows === 0) continue;
+      const out = new Bytes();
+      table.write(out);
+      blocks.push({ table: index, rows: table.rows, points: table.points, bytes: out.done() });
+      points += table.points;
+    }
+    return {
+      blocks,
+      points,
+      rejected: this.rejections.total,
+      rejectedBy: new Map(this.rejections.counts),
+      message: this.rejections.message,
+      undo,
+    };
+  }
+
+  private clear(): void {
+    for (const name of TABLE_ORDER) this.tables[name].clear();
+    this.rejections.clear();
+  }
+}

@@ -1,0 +1,93 @@
+import { type Attribute, readAttributes } from "../otlp/attributes.ts";
+import type { Wire } from "../otlp/wire.ts";
+
+/** Who sends: what the columns of every table say about the OTLP resource. */
+export interface Identity {
+  /** Unique in this process; equal attributes give the same number. */
+  readonly number: number;
+  /** Attributes in canonical order. */
+  readonly attributes: readonly Attribute[];
+  /** Canonical text: equal exactly when the attributes are. */
+  readonly key: string;
+  readonly service: string;
+  readonly environment: string;
+  readonly host: string;
+  readonly instance: string;
+  readonly worker: string;
+  readonly server: string;
+  readonly groupId: string;
+  readonly pid: number;
+}
+
+const DJANGO_SCOPE = "opentelemetry.instrumentation.django";
+const MAX_PID = 0xffffffff;
+
+/** Sorted by key; of several values for one key the last counts, as in the Collector. */
+export function canonical(attributes: readonly Attribute[]): readonly Attribute[] {
+  const unique = new Map(attributes);
+  return [...unique].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+}
+
+/** Text that is equal exactly when the canonical attributes are: lengths rule out ambiguity. */
+export function canonicalKey(attributes: readonly Attribute[]): string {
+  let key = "";
+  for (const [name, value] of attributes) key += `${name.length}:${name}${value.length}:${value}`;
+  return key;
+}
+
+/** Interns the resources of this process, at most `limit` of them; beyond that it forgets all and starts again. */
+export class Identities {
+  private readonly known = new Map<string, Identity>();
+  private next = 0;
+  private readonly limit: number;
+
+  constructor(limit: number) {
+    this.limit = limit;
+  }
+
+  read(wire: Wire, ranges: readonly number[]): Identity {
+    const raw: Attribute[] = [];
+    for (let i = 0; i < ranges.length; i += 2) readAttributes(wire, ranges[i]!, ranges[i + 1]!, 1, raw);
+    const attributes = canonical(raw);
+    const key = canonicalKey(attributes);
+    let identity = this.known.get(key);
+    if (identity === undefined) {
+      if (this.known.size >= this.limit) this.known.clear();
+      identity = identify(this.next++, key, attributes);
+      this.known.set(key, identity);
+    }
+    return identity;
+  }
+}
+
+function identify(number: number, key: string, attributes: readonly Attribute[]): Identity {
+  const get = new Map(attributes);
+  const host = get.get("host.name") ?? "";
+  const pidText = get.get("process.pid") ?? "";
+  const pid = Number(pidText);
+  return {
+    number,
+    key,
+    attributes,
+    service: get.get("service.name") || "unknown_service",
+    environment: get.get("deployment.environment.name") ?? get.get("deployment.environment") ?? "",
+    host,
+    // Without service.instance.id two processes of one service must still not share a series' rows.
+    instance: get.get("service.instance.id") || [host, pidText].filter((part) => part !== "").join(":"),
+    worker: get.get("tidemark.worker.index") ?? "",
+    server: get.get("tidemark.server") ?? "",
+    groupId: get.get("tidemark.group.id") ?? "",
+    pid: Number.isInteger(pid) && pid >= 0 && pid <= MAX_PID ? pid : 0,
+  };
+}
+
+/** `node`, `django`, or what else the sender says it runs on. */
+export function runtimeOf(identity: Identity, scopeName: string): string {
+  const get = new Map(identity.attributes);
+  const distro = get.get("telemetry.distro.name");
+  const runtime = get.get("process.runtime.name");
+  const language = get.get("telemetry.sdk.language");
+  if (distro === "tidemark-django" || scopeName === DJANGO_SCOPE) return "django";
+  if (distro === "tidemark-node" || runtime === "nodejs" || language === "nodejs") return "node";
+  return runtime || language || "";
+}

@@ -1,0 +1,409 @@
+import type { MetricHeader, MetricSink, Point } from "../otlp/point.ts";
+import { nanosToMillis, type Wire } from "../otlp/wire.ts";
+import { decimalExponent, mantissa, RAW_BITS } from "./decimal.ts";
+import { difference } from "./differences.ts";
+import { xxHash64 } from "./hash.ts";
+import type { Identities, Identity } from "./identity.ts";
+import { Pivots } from "./pivots.ts";
+import type { Rejections } from "./rejections.ts";
+import { type Scale4, toScale4 } from "./scale4.ts";
+import type { MetricContext, Reached, Series, SeriesBook } from "./series.ts";
+import type { Tables } from "./tables.ts";
+
+const KIND_NUMBERS = { gauge: 1, sum: 2, histogram: 3, exponential_histogram: 4, summary: 5 } as const;
+const TEMPORALITY_NUMBERS = { unspecified: 0, delta: 1, cumulative: 2 } as const;
+/** A row of `series` or `query_statements` is written again after this long, so that `last_seen` stays true. */
+const REFRESH_MS = 24 * 3600 * 1000;
+const MS_PER_S = 1000;
+const MAX_STATUS = 65535;
+const LOWEST_SCALE = -10;
+const HIGHEST_SCALE = 20;
+const MAX_STATEMENTS = 100_000;
+
+/** Times that are taken, in milliseconds since 1970. */
+export interface TimeWindow {
+  readonly now: number;
+  readonly earliest: number;
+  readonly latest: number;
+}
+
+/**
+ * Turns the data points of one request into rows: each point to exactly one table.
+ *
+ * Call `begin`, walk the request with this as the sink, call `finish`. When the rows cannot be kept after all,
+ * `undo` takes back what later requests would rely on.
+ */
+export class MetricRows implements MetricSink {
+  private readonly tables: Tables;
+  private readonly identities: Identities;
+  private readonly book: SeriesBook;
+  private readonly rejections: Rejections;
+  private readonly startedAt: number;
+  private readonly statements = new Map<string, { id: bigint; writtenAt: number }>();
+  private readonly pivots: Pivots;
+  private readonly scale4: Scale4 = new Map();
+  private window: TimeWindow = { now: 0, earliest: 0, latest: 0 };
+  private undoLog: (() => void)[] = [];
+  private identity!: Identity;
+  private scopeName = "";
+  private scopeVersion = "";
+  private context!: MetricContext;
+
+  /** `startedAt`: when this process began to keep series, in ms; see `difference`. */
+  constructor(tables: Tables, identities: Identities, book: SeriesBook, rejections: Rejections, startedAt: number) {
+    this.tables = tables;
+    this.identities = identities;
+    this.book = book;
+    this.rejections = rejections;
+    this.startedAt = startedAt;
+    this.pivots = new Pivots(tables);
+  }
+
+  begin(window: TimeWindow): void {
+    this.window = window;
+    this.undoLog = [];
+    this.pivots.clear();
+  }
+
+  /** Writes the pivoted rows and returns how to take back this request's marks. */
+  finish(): () => void {
+    this.pivots.write();
+    const log = this.undoLog;
+    return () => {
+      for (const step of log.reverse()) step();
+    };
+  }
+
+  /** Makes the next point of every series and statement write its row again. */
+  forget(): void {
+    this.book.forget();
+    this.statements.clear();
+  }
+
+  resource(wire: Wire, ranges: readonly number[]): void {
+    this.identity = this.identities.read(wire, ranges);
+  }
+
+  scope(name: string, version: string): void {
+    this.scopeName = name;
+    this.scopeVersion = version;
+  }
+
+  metric(header: MetricHeader): void {
+    this.context = this.book.context(this.identity, this.scopeName, this.scopeVersion, header);
+  }
+
+  unknownType(): void {
+    this.rejections.add("unknown_type");
+  }
+
+  point(point: Point): void {
+    const { context, rejections, window } = this;
+    if (context.header.name === "") {
+      rejections.add("no_name");
+      return;
+    }
+    if (point.noRecordedValue) return;
+    const ts = point.timeLo === 0 && point.timeHi === 0 ? window.now : nanosToMillis(point.timeLo, point.timeHi);
+    if (ts < window.earliest) {
+      rejections.add("too_old");
+      return;
+    }
+    if (ts > window.latest) {
+      rejections.add("in_future");
+      return;
+    }
+    switch (context.header.kind) {
+      case "gauge":
+      case "sum":
+        this.number(context, point, ts);
+        return;
+      case "histogram":
+        if (!validBuckets(point)) {
+          rejections.add("bad_buckets");
+          return;
+        }
+        this.distribution(context, point, ts, false);
+        return;
+      case "exponential_histogram":
+        if (point.scale < LOWEST_SCALE || point.scale > HIGHEST_SCALE) {
+          rejections.add("bad_scale");
+          return;
+        }
+        this.distribution(context, point, ts, true);
+        return;
+      case "summary":
+        this.summary(context, point, ts);
+        return;
+    }
+  }
+
+  private number(context: MetricContext, point: Point, ts: number): void {
+    if (point.value === "none") {
+      this.rejections.add("no_value");
+      return;
+    }
+    if (point.value === "double" && !Number.isFinite(point.double)) {
+      this.rejections.add("not_a_number");
+      return;
+    }
+    const series = this.book.find(context, point);
+    const { route } = context;
+    if (route.to === "resource" || route.to === "connections") {
+      const value = point.value === "double" ? point.double : (point.intHi | 0) * 4294967296 + point.intLo;
+      if (route.to === "connections" && series.get.get("tidemark.connection.direction") === "outbound") {
+        this.sample(context, series, point, ts);
+        return;
+      }
+      const { header } = context;
+      let stored: number | undefined = value;
+      if (header.kind === "sum" && header.monotonic && header.temporality === "cumulative") {
+        stored = this.since(series, point, { count: value, sum: 0 }, undefined)?.count;
+        if (stored === undefined) return;
+      }
+      this.pivots.add(context, series, ts, route, stored);
+    } else this.sample(context, series, point, ts);
+  }
+
+  private sample(context: MetricContext, series: Series, point: Point, ts: number): void {
+    this.announce(context, series);
+    const table = this.tables.samples;
+    const { metric, service, series_id, ts: time, m, e } = table.columns;
+    metric.push(context.header.name);
+    service.push(context.identity.service);
+    series_id.bytes.u64(series.idLo, series.idHi);
+    time.bytes.integer(ts);
+    if (point.value === "int") {
+      m.bytes.u64(point.intLo, point.intHi);
+      e.bytes.byte(0);
+    } else {
+      const exponent = decimalExponent(point.double, series.digits);
+      if (exponent === RAW_BITS) m.bytes.f64(point.double);
+      else {
+        series.digits = -exponent;
+        m.bytes.integer(mantissa(point.double, exponent));
+      }
+      e.bytes.byte(exponent & 0xff);
+    }
+    table.points++;
+  }
+
+  private distribution(context: MetricContext, point: Point, ts: number, exponential: boolean): void {
+    const series = this.book.find(context, point);
+    const { route } = context;
+    if (route.to !== "generic") {
+      this.timing(context, series, point, ts, exponential);
+      return;
+    }
+    this.announce(context, series);
+    const table = exponential ? this.tables.exp_histograms : this.tables.histograms;
+    const { metric, service, series_id, ts: time, count, sum, min, max } = table.columns;
+    metric.push(context.header.name);
+    service.push(context.identity.service);
+    series_id.bytes.u64(series.idLo, series.idHi);
+    time.bytes.integer(ts);
+    count.bytes.integer(point.count);
+    sum.pushFloat(finite(point.sum));
+    min.pushFloat(finite(point.min));
+    max.pushFloat(finite(point.max));
+    table.points++;
+    if (exponential) {
+      const { scale, zero, positive, negative } = this.tables.exp_histograms.columns;
+      scale.bytes.byte(point.scale & 0xff);
+      zero.bytes.integer(point.zero);
+      for (const [column, side] of [
+        [positive, point.positive],
+        [negative, point.negative],
+      ] as const) {
+        const { counts, offset } = side;
+        for (let i = 0; i < counts.length; i++) {
+          if (counts.values[i] === 0) continue;
+          column.keys.bytes.u32(offset + i);
+          column.items.bytes.integer(counts.values[i]!);
+        }
+        column.close();
+      }
+    } else {
+      const { bounds, buckets } = this.tables.histograms.columns;
+      for (let i = 0; i < point.bounds.length; i++) bounds.items.bytes.f64(point.bounds.values[i]!);
+      bounds.close();
+      for (let i = 0; i < point.buckets.length; i++) buckets.items.bytes.integer(point.buckets.values[i]!);
+      buckets.close();
+    }
+  }
+
+  private timing(context: MetricContext, series: Series, point: Point, ts: number, exponential: boolean): void {
+    const { route, header, identity, runtime } = context;
+    toScale4(point, exponential, this.scale4);
+    let sum = finite(point.sum) ?? 0;
+    let count = point.count;
+    let max = finite(point.max);
+    if (header.temporality === "cumulative") {
+      const fresh = this.since(series, point, { count, sum }, this.scale4);
+      if (fresh === undefined || fresh.count === 0) return;
+      ({ count, sum } = fresh);
+      // Of a cumulative series the maximum is the one since its start: it says nothing about this interval.
+      max = undefined;
+    }
+    if (route.to === "resource_wait") {
+      this.pivots.addWait(context, series, ts, count, sum, max, this.scale4);
+      return;
+    }
+    const label = (name: string) => series.get.get(name) ?? "";
+    const table =
+      route.to === "http_requests"
+        ? this.tables.http_requests
+        : route.to === "request_phases"
+          ? this.tables.request_phases
+          : this.tables.query_timings;
+    const shared = table.columns;
+    shared.ts.bytes.integer(ts);
+    shared.service.push(identity.service);
+    shared.runtime.push(runtime);
+    shared.environment.push(identity.environment);
+    shared.host.push(identity.host);
+    shared.instance.push(identity.instance);
+    shared.worker.push(identity.worker);
+    shared.server.push(identity.server);
+    shared.route.push(label("http.route"));
+    shared.count.bytes.integer(count);
+    shared.sum.bytes.f64(sum);
+    shared.max.pushFloat(max);
+    for (const [key, inBucket] of this.scale4) {
+      shared.buckets.keys.bytes.byte(key & 0xff);
+      shared.buckets.keys.bytes.byte((key >> 8) & 0xff);
+      shared.buckets.items.bytes.integer(inBucket);
+    }
+    shared.buckets.close();
+    shared.points.bytes.byte(1);
+    shared.points.bytes.byte(0);
+    table.points++;
+    if (route.to === "http_requests") {
+      const { method, status, error_type } = this.tables.http_requests.columns;
+      const code = Number(label("http.response.status_code") || label("http.status_code"));
+      const kept = Number.isInteger(code) && code >= 0 && code <= MAX_STATUS ? code : 0;
+      method.push(label("http.request.method") || label("http.method"));
+      status.bytes.byte(kept & 0xff);
+      status.bytes.byte(kept >> 8);
+      error_type.push(label("error.type"));
+    } else if (route.to === "request_phases") this.tables.request_phases.columns.phase.push(label("tidemark.phase"));
+    else {
+      const columns = this.tables.query_timings.columns;
+      const system = label("db.system.name") || label("db.system");
+      const id = this.statement(label("db.query.text"), system);
+      columns.db_system.push(system);
+      columns.db_namespace.push(label("db.namespace"));
+      columns.db_alias.push(label("tidemark.db.alias"));
+      columns.operation.push(label("db.operation.name"));
+      columns.summary.push(label("db.query.summary"));
+      columns.statement_id.bytes.u64(Number(id & 0xffffffffn), Number(id >> 32n));
+      columns.error_type.push(label("error.type"));
+    }
+  }
+
+  private summary(context: MetricContext, point: Point, ts: number): void {
+    const series = this.book.find(context, point);
+    this.announce(context, series);
+    const table = this.tables.summaries;
+    const { metric, service, series_id, ts: time, count, sum, quantiles, values } = table.columns;
+    metric.push(context.header.name);
+    service.push(context.identity.service);
+    series_id.bytes.u64(series.idLo, series.idHi);
+    time.bytes.integer(ts);
+    count.bytes.integer(point.count);
+    sum.bytes.f64(finite(point.sum) ?? 0);
+    for (let i = 0; i < point.quantiles.length; i++) {
+      quantiles.items.bytes.f64(point.quantiles.values[i]!);
+      values.items.bytes.f64(point.quantileValues.values[i]!);
+    }
+    quantiles.close();
+    values.close();
+    table.points++;
+  }
+
+  private since(series: Series, point: Point, now: { count: number; sum: number }, buckets: Scale4 | undefined) {
+    const before: Reached | undefined = series.reached;
+    this.undoLog.push(() => {
+      series.reached = before;
+    });
+    const beganAt = nanosToMillis(point.beginLo, point.beginHi);
+    return difference(series, point, now, buckets, beganAt, this.startedAt);
+  }
+
+  /** Writes the series' own row with its first point, and again once a day. */
+  private announce(context: MetricContext, series: Series): void {
+    const { now } = this.window;
+    if (now - series.writtenAt < REFRESH_MS) return;
+    const before = series.writtenAt;
+    series.writtenAt = now;
+    this.undoLog.push(() => {
+      series.writtenAt = before;
+    });
+    const { identity, header } = context;
+    const columns = this.tables.series.columns;
+    columns.metric.push(header.name);
+    columns.service.push(identity.service);
+    columns.series_id.bytes.u64(series.idLo, series.idHi);
+    columns.runtime.push(context.runtime);
+    columns.instance.push(identity.instance);
+    columns.worker.push(identity.worker);
+    columns.environment.push(identity.environment);
+    columns.host.push(identity.host);
+    columns.kind.bytes.byte(KIND_NUMBERS[header.kind]);
+    columns.temporality.bytes.byte(TEMPORALITY_NUMBERS[header.temporality]);
+    columns.monotonic.bytes.byte(header.monotonic ? 1 : 0);
+    columns.unit.push(header.unit);
+    columns.description.push(header.description);
+    for (const [column, attributes] of [
+      [columns.resource, identity.attributes],
+      [columns.attributes, series.attributes],
+    ] as const) {
+      for (const [key, value] of attributes) {
+        column.keys.push(key);
+        column.items.push(value);
+      }
+      column.close();
+    }
+    columns.scope_name.push(context.scopeName);
+    columns.scope_version.push(context.scopeVersion);
+    columns.last_seen.bytes.u32(Math.floor(now / MS_PER_S));
+  }
+
+  /** Id of a statement's text; its row is written with its first use. 0 without a text. */
+  private statement(text: string, system: string): bigint {
+    if (text === "") return 0n;
+    const { now } = this.window;
+    const key = `${system}\0${text}`;
+    let known = this.statements.get(key);
+    if (known === undefined) {
+      if (this.statements.size >= MAX_STATEMENTS) this.statements.clear();
+      known = { id: xxHash64(text), writtenAt: 0 };
+      this.statements.set(key, known);
+    }
+    if (now - known.writtenAt >= REFRESH_MS) {
+      const statement = known;
+      const before = statement.writtenAt;
+      statement.writtenAt = now;
+      this.undoLog.push(() => {
+        statement.writtenAt = before;
+      });
+      const columns = this.tables.query_statements.columns;
+      columns.statement_id.bytes.u64(Number(known.id & 0xffffffffn), Number(known.id >> 32n));
+      columns.db_system.push(system);
+      columns.text.push(text);
+      columns.last_seen.bytes.u32(Math.floor(now / MS_PER_S));
+    }
+    return known.id;
+  }
+}
+
+function validBuckets({ bounds, buckets }: Point): boolean {
+  if (buckets.length === 0) return bounds.length === 0;
+  if (buckets.length !== bounds.length + 1) return false;
+  for (let i = 1; i < bounds.length; i++) if (!(bounds.values[i]! > bounds.values[i - 1]!)) return false;
+  return bounds.length === 0 || Number.isFinite(bounds.values[0]);
+}
+
+function finite(value: number | undefined): number | undefined {
+  return value !== undefined && Number.isFinite(value) ? value : undefined;
+}

@@ -1,0 +1,141 @@
+import { type Attribute, readAttributes } from "../otlp/attributes.ts";
+import type { MetricHeader, Point } from "../otlp/point.ts";
+import { quickHash, xxHash64 } from "./hash.ts";
+import { canonical, canonicalKey, type Identity, runtimeOf } from "./identity.ts";
+import { classify, type Route } from "./routing.ts";
+
+/** What a cumulative series had reached at its last point. */
+export interface Reached {
+  readonly beginLo: number;
+  readonly beginHi: number;
+  readonly count: number;
+  readonly sum: number;
+  readonly buckets: ReadonlyMap<number, number> | undefined;
+}
+
+/** One series: a metric of one resource and scope with one set of attributes. */
+export interface Series {
+  readonly attributes: readonly Attribute[];
+  readonly get: ReadonlyMap<string, string>;
+  readonly idLo: number;
+  readonly idHi: number;
+  /** Decimal digits its values had last: see `decimalExponent`. */
+  digits: number;
+  /** When its row was last written by this process, in milliseconds; 0 for never. */
+  writtenAt: number;
+  /** For cumulative series that are stored as differences. */
+  reached: Reached | undefined;
+}
+
+interface Entry {
+  readonly raw: Uint8Array;
+  readonly series: Series;
+}
+
+/** A metric of one resource and scope: what its series share. */
+export interface MetricContext {
+  readonly identity: Identity;
+  readonly scopeName: string;
+  readonly scopeVersion: string;
+  readonly header: MetricHeader;
+  readonly runtime: string;
+  readonly route: Route;
+  readonly entries: Map<number, Entry>;
+  readonly byKey: Map<string, Series>;
+}
+
+/**
+ * Every series this process has seen, found by the raw bytes of a point's attributes.
+ *
+ * The bytes are hashed and then compared, so two series never share an entry; attributes in another order are resolved
+ * once to the same series through their canonical text. Beyond `limit` series everything is forgotten: rows of
+ * `series` are written again then, nothing else changes.
+ */
+export class SeriesBook {
+  private readonly contexts = new Map<string, MetricContext>();
+  private readonly limit: number;
+  size = 0;
+
+  constructor(limit: number) {
+    this.limit = limit;
+  }
+
+  context(identity: Identity, scopeName: string, scopeVersion: string, header: MetricHeader): MetricContext {
+    const { name, unit, kind, temporality, monotonic } = header;
+    const key = `${identity.number}\0${kind}\0${temporality}\0${monotonic}\0${scopeName}\0${scopeVersion}\0${unit}\0${name}`;
+    let context = this.contexts.get(key);
+    if (context === undefined) {
+      context = {
+        identity,
+        scopeName,
+        scopeVersion,
+        header,
+        runtime: runtimeOf(identity, scopeName),
+        route: classify(header),
+        entries: new Map(),
+        byKey: new Map(),
+      };
+      this.contexts.set(key, context);
+      this.size++;
+    }
+    return context;
+  }
+
+  /** The series of a point. Moves the wire when it has to read the attributes. */
+  find(context: MetricContext, point: Point): Series {
+    if (!point.attributesContiguous) return this.resolve(context, point);
+    const { bytes } = point.wire;
+    const start = point.attributesStart;
+    const end = point.attributesEnd;
+    const hash = quickHash(bytes, start, end);
+    const entry = context.entries.get(hash);
+    if (entry !== undefined && sameBytes(entry.raw, bytes, start, end)) return entry.series;
+    const series = this.resolve(context, point);
+    if (entry === undefined) context.entries.set(hash, { raw: Uint8Array.from(bytes.subarray(start, end)), series });
+    return series;
+  }
+
+  /** Called between requests. */
+  trim(): boolean {
+    if (this.size <= this.limit) return false;
+    this.forget();
+    return true;
+  }
+
+  forget(): void {
+    this.contexts.clear();
+    this.size = 0;
+  }
+
+  private resolve(context: MetricContext, point: Point): Series {
+    const read: Attribute[] = [];
+    readAttributes(point.wire, point.start, point.end, point.attributeField, read);
+    const attributes = canonical(read);
+    const key = canonicalKey(attributes);
+    let series = context.byKey.get(key);
+    if (series === undefined) {
+      const { name, unit, kind, temporality, monotonic } = context.header;
+      const parts = [name, unit, kind, temporality, monotonic, context.scopeName, context.scopeVersion];
+      const id = xxHash64(`${parts.join("\0")}\0${context.identity.key}\0${key}`);
+      series = {
+        attributes,
+        get: new Map(attributes),
+        idLo: Number(id & 0xffffffffn),
+        idHi: Number(id >> 32n),
+        digits: 0,
+        writtenAt: 0,
+        reached: undefined,
+      };
+      context.byKey.set(key, series);
+      this.size++;
+    }
+    return series;
+  }
+}
+
+function sameBytes(raw: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
+  const length = raw.length;
+  if (length !== end - start) return false;
+  for (let i = 0; i < length; i++) if (raw[i] !== bytes[start + i]) return false;
+  return true;
+}

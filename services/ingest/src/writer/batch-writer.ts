@@ -1,0 +1,150 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { ClosedSegment, DurableLog } from "../log/durable-log.ts";
+import type { SegmentContent } from "../log/segment.ts";
+import { COLUMN_NAMES, TABLE_ORDER, type TableName } from "../rows/tables.ts";
+import { type ClickHouse, ClickHouseError } from "./clickhouse.ts";
+
+const FIRST_DELAY_MS = 100;
+const LONGEST_DELAY_MS = 5_000;
+/** A refused insert is tried this often: what is refused now may pass after a migration. */
+const PERMANENT_ATTEMPTS = 5;
+
+export interface WriterEvents {
+  readonly inserted: (table: TableName, rows: number, points: number, seconds: number) => void;
+  /** An insert failed and will be tried again after `delayMs`. */
+  readonly failed: (table: TableName, error: Error, attempt: number, delayMs: number) => void;
+  /** ClickHouse refused the rows for good; they are kept in `path`. */
+  readonly setAside: (table: TableName, error: Error, points: number, path: string) => void;
+  /** ClickHouse takes inserts again after failures. */
+  readonly recovered: () => void;
+}
+
+interface TableBatch {
+  readonly table: TableName;
+  readonly body: Buffer;
+  readonly rows: number;
+  readonly points: number;
+}
+
+/**
+ * Inserts closed segments into ClickHouse, oldest first, one insert per table.
+ *
+ * A segment is marked done after all of its tables are in. Whatever dies in between, the same bytes go out again under
+ * the same token, so every row is in exactly once.
+ */
+export class BatchWriter {
+  private readonly log: DurableLog;
+  private readonly clickhouse: ClickHouse;
+  private readonly events: WriterEvents;
+  private readonly abort = new AbortController();
+  private running: Promise<void> | undefined;
+  private failing = false;
+  busy = false;
+
+  constructor(log: DurableLog, clickhouse: ClickHouse, events: WriterEvents) {
+    this.log = log;
+    this.clickhouse = clickhouse;
+    this.events = events;
+  }
+
+  /** ClickHouse took the last insert that was tried. */
+  get healthy(): boolean {
+    return !this.failing;
+  }
+
+  start(): void {
+    this.running ??= this.run();
+  }
+
+  /** Ends after the insert under way, or at once when it does not come back. What is not inserted stays in the log. */
+  async stop(): Promise<void> {
+    this.abort.abort();
+    await this.running;
+  }
+
+  private async run(): Promise<void> {
+    const { signal } = this.abort;
+    for (;;) {
+      const segment = await this.log.nextClosed(signal);
+      if (segment === undefined) return;
+      this.busy = true;
+      try {
+        await this.insertSegment(segment, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        // Reading the log or marking it failed: the disk's trouble may pass.
+        this.events.failed("series", error as Error, 1, LONGEST_DELAY_MS);
+        await sleep(LONGEST_DELAY_MS, undefined, { signal }).catch(() => {});
+      } finally {
+        this.busy = false;
+      }
+    }
+  }
+
+  private async insertSegment(segment: ClosedSegment, signal: AbortSignal): Promise<void> {
+    const content = await this.log.read(segment);
+    let inserted = 0;
+    for (const batch of batches(content)) {
+      const token = `${content.logId}:${segment.number}:${batch.table}`;
+      if (await this.insert(segment, batch, token, signal)) inserted += batch.points;
+    }
+    await this.log.markDone(segment, inserted);
+  }
+
+  /** Returns false when ClickHouse refused the rows for good and they were set aside. */
+  private async insert(
+    segment: ClosedSegment,
+    batch: TableBatch,
+    token: string,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const { table, body, rows, points } = batch;
+    let delay = FIRST_DELAY_MS;
+    let refused = 0;
+    for (let attempt = 1; ; attempt++) {
+      const started = performance.now();
+      try {
+        await this.clickhouse.insert(table, COLUMN_NAMES.get(table)!, body, token, signal);
+        this.events.inserted(table, rows, points, (performance.now() - started) / 1000);
+        if (this.failing) {
+          this.failing = false;
+          this.events.recovered();
+        }
+        return true;
+      } catch (error) {
+        if (signal.aborted) throw error;
+        if (error instanceof ClickHouseError && error.permanent && ++refused >= PERMANENT_ATTEMPTS) {
+          const path = await this.log.setAside(segment, table, body, points);
+          this.events.setAside(table, error, points, path);
+          return false;
+        }
+        this.failing = !(error instanceof ClickHouseError && error.permanent);
+        this.events.failed(table, error as Error, attempt, delay);
+        await sleep(delay * (0.5 + Math.random() / 2), undefined, { signal });
+        delay = Math.min(LONGEST_DELAY_MS, delay * 2);
+      }
+    }
+  }
+}
+
+/** The blocks of a segment by table, in the order of TABLE_ORDER and, within a table, of the log. */
+export function batches(content: SegmentContent): TableBatch[] {
+  const parts = new Map<number, { bodies: Buffer[]; rows: number; points: number }>();
+  for (const frame of content.frames) {
+    for (const block of frame.blocks) {
+      let part = parts.get(block.table);
+      if (part === undefined) {
+        part = { bodies: [], rows: 0, points: 0 };
+        parts.set(block.table, part);
+      }
+      part.bodies.push(block.bytes);
+      part.rows += block.rows;
+      part.points += block.points;
+    }
+  }
+  return TABLE_ORDER.flatMap((table, index) => {
+    const part = parts.get(index);
+    if (part === undefined) return [];
+    return [{ table, body: Buffer.concat(part.bodies), rows: part.rows, points: part.points }];
+  });
+}
