@@ -29,8 +29,14 @@ export function configFromEnvironment(env: NodeJS.ProcessEnv): ProcessConfig {
   if (!PROFILES.includes(profile)) {
     throw new ConfigError(`TIDEMARK_ALERTS_PROFILE is "${profile}", expected ${PROFILES.join(" or ")}`);
   }
+  const host = env.TIDEMARK_ALERTS_HOST || "127.0.0.1";
+  const token = env.TIDEMARK_TOKEN || undefined;
+  if (!isLoopback(host) && !token) {
+    throw new ConfigError(`TIDEMARK_ALERTS_HOST=${host} is reachable from other machines: set TIDEMARK_TOKEN as well`);
+  }
   return {
-    host: env.TIDEMARK_ALERTS_HOST || "127.0.0.1",
+    host,
+    ...(token ? { token } : {}),
     port: number(env, "TIDEMARK_ALERTS_PORT", DEFAULT_PORT, 0, MAX_PORT, Number.isInteger),
     clickhouseUrl: url("TIDEMARK_CLICKHOUSE_URL", env.TIDEMARK_CLICKHOUSE_URL || "http://127.0.0.1:8123/tidemark").href,
     dataDir: resolve(env.TIDEMARK_DATA_DIR || ".tidemark"),
@@ -44,6 +50,8 @@ export function configFromEnvironment(env: NodeJS.ProcessEnv): ProcessConfig {
     logger: { level: env.TIDEMARK_LOG_LEVEL || "info", name: "tidemark-alerts" },
   };
 }
+
+const isLoopback = (host: string): boolean => host === "localhost" || host === "::1" || host.startsWith("127.");
 
 function number(
   env: NodeJS.ProcessEnv,

@@ -35,6 +35,8 @@ export interface AlertsConfig {
   alertmanagerUrls: readonly URL[];
   /** Base of the links in notifications: Grafana or the viewer, without a slash at the end; empty for none. */
   linkBase: string;
+  /** Wanted for `/api/alerts` when given. */
+  token?: string;
   logger: NonNullable<FastifyServerOptions["logger"]>;
   /** The rules of the profile unless given. */
   rules?: readonly Rule[];
@@ -79,6 +81,7 @@ export function buildAlerts(config: AlertsConfig): Alerts {
     viewOf({ rules, states, clock, intervalS: config.intervalS, evaluator }),
     metrics,
     config.logger,
+    config.token,
   );
   const saved = file.load((message) => app.log.error(message));
 

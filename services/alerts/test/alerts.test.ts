@@ -311,3 +311,14 @@ it("says what it does on /metrics", async () => {
     /tidemark_alerts_notifications_total\{target="webhook-1 \(127\.0\.0\.1:\d+\)",outcome="delivered"\} 1/,
   );
 });
+
+it("shows alerts only to those who know the token, where one is set", async () => {
+  build({ token: "secret" }).start();
+  const status = async (authorization?: string) =>
+    (await alerts!.app.inject({ url: "/api/alerts", headers: authorization ? { authorization } : {} })).statusCode;
+  expect(await status()).toBe(401);
+  expect(await status("Bearer guess")).toBe(401);
+  expect(await status("Bearer secret")).toBe(200);
+  expect(await status(`Basic ${Buffer.from("me:secret").toString("base64")}`)).toBe(200);
+  expect((await alerts!.app.inject("/healthz")).statusCode).toBe(200);
+});

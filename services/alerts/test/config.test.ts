@@ -30,3 +30,11 @@ it.each([
   expect(attempt).toThrow(message);
   expect(attempt).not.toThrow("secret");
 });
+
+it("wants a token as soon as other machines can reach it", () => {
+  expect(() => configFromEnvironment({ TIDEMARK_ALERTS_HOST: "0.0.0.0" })).toThrow("set TIDEMARK_TOKEN");
+  expect(configFromEnvironment({ TIDEMARK_ALERTS_HOST: "0.0.0.0", TIDEMARK_TOKEN: "t" })).toMatchObject({
+    host: "0.0.0.0",
+    token: "t",
+  });
+});
