@@ -48,7 +48,9 @@ async function installNodePackages() {
 async function build() {
   const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
   await run("Building", process.execPath, [tsc, "-b"], { quiet: true });
-  await run("Bundling the viewer", process.execPath, [join(root, "services", "viewer", "bundle.mjs")], { quiet: true });
+  await run("Bundling the viewer", process.execPath, [join(root, "services", "viewer", "scripts", "bundle.mjs")], {
+    quiet: true,
+  });
 }
 
 async function installPython() {

@@ -33,6 +33,7 @@ interface Entry {
   startedAt: number;
   backoffMs: number;
   ready: boolean;
+  once: boolean;
   stopping: boolean;
   exit: string | undefined;
 }
@@ -63,21 +64,32 @@ export class Supervisor {
    * @throws Error with the end of its output where it ends or is not ready in time.
    */
   async start(spec: ProcessSpec): Promise<void> {
-    const log = createWriteStream(join(this.#logDir, `${spec.name}.log`), { flags: "a" });
-    const entry: Entry = {
-      spec,
-      log,
-      tail: [],
-      child: undefined,
-      startedAt: 0,
-      backoffMs: BACKOFF_FIRST_MS,
-      ready: false,
-      stopping: false,
-      exit: undefined,
-    };
-    this.#entries.push(entry);
+    const entry = this.#add(spec);
     this.#spawn(entry);
     await this.#untilReady(entry);
+  }
+
+  /**
+   * Runs a process once, to its end, and returns its standard output.
+   *
+   * @throws Error with the end of its output where it fails; not where stop() ended it.
+   */
+  async run(spec: ProcessSpec): Promise<string> {
+    const entry = this.#add(spec);
+    entry.once = true;
+    this.#spawn(entry);
+    let stdout = "";
+    entry.child?.stdout?.on("data", (chunk) => {
+      stdout += chunk;
+    });
+    await new Promise((resolve) => {
+      entry.child?.once("close", resolve);
+      entry.child?.once("error", resolve);
+    });
+    if (!entry.stopping && entry.exit !== "exit code 0") {
+      throw new Error(`${spec.name} failed (${entry.exit}).\n${entry.tail.join("\n")}`);
+    }
+    return stdout;
   }
 
   /** Stops one process by name; nothing where there is none. */
@@ -103,6 +115,24 @@ export class Supervisor {
     for (const { log } of this.#entries) log.end();
   }
 
+  #add(spec: ProcessSpec): Entry {
+    const log = createWriteStream(join(this.#logDir, `${spec.name}.log`), { flags: "a" });
+    const entry: Entry = {
+      spec,
+      log,
+      tail: [],
+      child: undefined,
+      startedAt: 0,
+      backoffMs: BACKOFF_FIRST_MS,
+      ready: false,
+      once: false,
+      stopping: false,
+      exit: undefined,
+    };
+    this.#entries.push(entry);
+    return entry;
+  }
+
   #spawn(entry: Entry): void {
     const { command, args, env, cwd } = entry.spec;
     entry.exit = undefined;
@@ -123,7 +153,7 @@ export class Supervisor {
     child.once("exit", (code, signal) => {
       entry.exit ??= signal ? `signal ${signal}` : `exit code ${code}`;
       killGroup(child, "SIGKILL");
-      if (!entry.stopping) void this.#restart(entry);
+      if (!entry.stopping && !entry.once) void this.#restart(entry);
     });
   }
 

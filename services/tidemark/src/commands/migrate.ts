@@ -9,6 +9,8 @@ export async function migrate(flags: SettingsFlags): Promise<void> {
   if (!settings.clickhouseUrl) prepareDataDir(settings.dataDir);
   const { clickhouseWriter } = urls(settings, settings.clickhouseUrl ? "" : writerPassword(settings.dataDir));
   say(`Bringing the tables at ${withoutPassword(clickhouseWriter)} up to date ...`);
-  await migrateStore(clickhouseWriter, { onProgress: (line: string) => say(`  ${line}`) });
+  await migrateStore(clickhouseWriter, {
+    onProgress: ({ number, name, total }) => say(`  ${number} of ${total}: ${name}`),
+  });
   say("The tables are up to date.");
 }

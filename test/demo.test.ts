@@ -1,0 +1,300 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, mkdirSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { collect, PYTHON, ROOT, stop, until } from "./support/tidemark.ts";
+
+const CHROMIUM = "/usr/bin/chromium";
+const DURATION_S = 150;
+const READY_WITHIN_S = 20;
+const NOTIFY_WITHIN_S = 15;
+const PICTURES = join(ROOT, "test-results");
+
+interface Alert {
+  status: "firing" | "resolved";
+  labels: Record<string, string>;
+  startsAt: string;
+}
+interface Notification {
+  at: number;
+  alerts: Alert[];
+}
+interface Panel {
+  id: number;
+  type: string;
+  title?: string;
+  targets?: { refId: string; rawSql?: string; format?: number }[];
+}
+interface Side {
+  bottleneck: string;
+  u: number | null;
+  w_p95: number | null;
+}
+interface Summary {
+  ready_seconds: number;
+  acknowledged_points: number;
+  stored_points: number;
+  phases: { name: string; node: Side; django: Side }[];
+}
+
+let demo: ChildProcess;
+let output: () => string;
+let stdout = "";
+let ended: Promise<number | null>;
+let viewer = "";
+let webhook: Server;
+let browser: Browser | undefined;
+const notifications: Notification[] = [];
+/** When each phase began, by its title, as the annotations say; milliseconds since 1970. */
+let phases: { title: string; time: number; timeEnd: number }[] = [];
+let startedAt = 0;
+
+beforeAll(async () => {
+  webhook = createServer((request, response) => {
+    let body = "";
+    request.on("data", (chunk) => {
+      body += chunk;
+    });
+    request.on("end", () => {
+      notifications.push({ at: Date.now(), alerts: (JSON.parse(body) as { alerts: Alert[] }).alerts });
+      response.end();
+    });
+  }).listen(0, "127.0.0.1");
+  await new Promise((resolve) => webhook.once("listening", resolve));
+  startedAt = Date.now();
+  const args = [
+    join(ROOT, "services/tidemark/dist/main.js"),
+    "demo",
+    "--headless",
+    "--duration",
+    `${DURATION_S}`,
+    "--json",
+  ];
+  demo = spawn(process.execPath, args, {
+    env: {
+      ...process.env,
+      TIDEMARK_PYTHON: PYTHON,
+      TIDEMARK_ALERTS_WEBHOOK_URL: `http://127.0.0.1:${(webhook.address() as AddressInfo).port}/`,
+    },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  output = collect(demo);
+  demo.stdout?.on("data", (chunk) => {
+    stdout += chunk;
+  });
+  ended = new Promise((resolve) => demo.once("exit", resolve));
+  viewer = await until(
+    `the demo to be ready\n${output()}`,
+    () => output().match(/http:\/\/127\.0\.0\.1:\d+(?=\/d\/)/)?.[0],
+    60_000,
+  );
+});
+
+afterAll(async () => {
+  await browser?.close();
+  if (demo) await stop(demo);
+  webhook?.close();
+});
+
+describe("the demo, played once", () => {
+  it("shows the comparison in a browser, every panel drawn with data and none in error", async (context) => {
+    if (!existsSync(CHROMIUM)) {
+      if (process.env.CI) throw new Error("Chromium is missing: apt-get install chromium");
+      return context.skip("Chromium is missing: apt-get install chromium");
+    }
+    // Near the end of the WebSockets: every phase but the recovery has left its mark on the charts.
+    await until(
+      "the phase of the WebSockets to be near its end",
+      async () => {
+        phases = await annotations();
+        const sockets = phases.find(({ title }) => title.includes("WebSockets"));
+        return sockets && Date.now() > sockets.timeEnd - 3_000;
+      },
+      (DURATION_S + 30) * 1000,
+      1_000,
+    );
+    browser = await chromium.launch({
+      executablePath: CHROMIUM,
+      args: [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--disable-background-networking",
+        "--no-first-run",
+      ],
+    });
+    mkdirSync(PICTURES, { recursive: true });
+    for (const uid of ["tidemark-compare", "tidemark-overview", "tidemark-node", "tidemark-django"]) {
+      await looksRight(uid);
+    }
+  });
+
+  it("answers every panel's query with rows of the shape its format needs", async () => {
+    const { dashboards } = await get<{ dashboards: { uid: string }[] } | { uid: string }[]>("/api/dashboards").then(
+      (reply) => (Array.isArray(reply) ? { dashboards: reply } : reply),
+    );
+    expect(dashboards.length).toBeGreaterThanOrEqual(4);
+    const empty: string[] = [];
+    for (const { uid } of dashboards) {
+      const { panels } = await get<{ panels: Panel[] }>(`/api/dashboards/${uid}`);
+      for (const panel of panels) {
+        for (const { refId, rawSql, format } of panel.targets ?? []) {
+          if (!rawSql) continue;
+          const where = `${uid}: ${panel.title} (${refId})`;
+          const reply = await post<{ frames: Frame[]; rows: number }>("/api/view/query", {
+            dashboardUid: uid,
+            panelId: panel.id,
+            refId,
+            from: startedAt,
+            to: Date.now(),
+            intervalMs: 5_000,
+          });
+          if (reply.rows === 0) empty.push(where);
+          const fields = reply.frames[0]?.fields ?? [];
+          if (reply.rows > 0 && format === 0) {
+            expect(fields[0]?.type, where).toBe("time");
+            expect(
+              fields.slice(1).every(({ type }) => type === "number"),
+              where,
+            ).toBe(true);
+          }
+        }
+      }
+    }
+    // Nothing was rejected and nothing fires at every moment; all else must have data.
+    expect(empty.filter((where) => !MAY_BE_EMPTY.test(where))).toEqual([]);
+  });
+
+  it("names the bottleneck of each runtime per phase, and stores every acknowledged point", async () => {
+    const code = await ended;
+    expect(code, output()).toBe(0);
+    const summary = JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as Summary;
+    console.log(JSON.stringify(summary, undefined, 1));
+    expect(summary.ready_seconds).toBeLessThan(READY_WITHIN_S);
+    expect(summary.acknowledged_points).toBeGreaterThan(10_000);
+    expect(summary.stored_points).toBe(summary.acknowledged_points);
+    expect(summary.phases).toHaveLength(7);
+    const phase = (words: RegExp): { node: Side; django: Side } => {
+      const found = summary.phases.find(({ name }) => words.test(name));
+      if (!found) throw new Error(`no phase like ${words}`);
+      return found;
+    };
+    expect(phase(/calm/i).node.bottleneck).toBe("none");
+    expect(phase(/calm/i).django.bottleneck).toBe("none");
+    expect(phase(/slow database/i).django.bottleneck).toMatch(/^thread_pool/);
+    expect(phase(/slow database/i).node.bottleneck).toMatch(/^db_pool/);
+    expect(phase(/cpu/i).node.bottleneck).toMatch(/^event_loop/);
+    expect(phase(/cpu/i).django.bottleneck).toMatch(/^(gil|thread_pool|event_loop)/);
+    expect(phase(/hash/i).node.bottleneck).toMatch(/^thread_pool\/fast/);
+  });
+
+  it("fires the thread-pool and the event-loop alert in their phases, recovers, and is silent in the calm", () => {
+    const fired = notifications.flatMap(({ at, alerts }) =>
+      alerts.filter(({ status }) => status === "firing").map((alert) => ({ ...alert, at })),
+    );
+    const resolved = notifications.flatMap(({ alerts }) => alerts.filter(({ status }) => status === "resolved"));
+    const ruleOf = ({ labels }: Alert): string => labels.rule_id ?? labels.rule ?? labels.alertname ?? "";
+    console.log(
+      [...new Set(fired.map((alert) => `${ruleOf(alert)} ${alert.labels.service ?? ""} ${alert.startsAt}`))].join("\n"),
+    );
+    const calmEnds = phases.find(({ title }) => /calm/i.test(title))?.timeEnd ?? 0;
+    expect(calmEnds).toBeGreaterThan(startedAt);
+    expect(fired.filter(({ at }) => at < calmEnds).map(ruleOf)).toEqual([]);
+    for (const rule of [/busy|hidden.?queue|thread/i, /event.?loop/i]) {
+      const alert = fired.find((candidate) => rule.test(ruleOf(candidate)));
+      expect(alert, `an alert like ${rule}`).toBeDefined();
+      if (!alert) continue;
+      expect((alert.at - Date.parse(alert.startsAt)) / 1000).toBeLessThan(NOTIFY_WITHIN_S);
+      expect(
+        resolved.some((other) => ruleOf(other) === ruleOf(alert)),
+        `${ruleOf(alert)} recovered`,
+      ).toBe(true);
+    }
+  });
+});
+
+/** Panels that are right to be empty on a healthy machine. */
+const MAY_BE_EMPTY = /firing|alert|turned away|rejected|refused|swap|n\+1|stall|stood still|block/i;
+
+interface Frame {
+  fields: { name: string; type: string }[];
+}
+
+async function looksRight(uid: string): Promise<void> {
+  const page = (await browser?.newPage({ viewport: { width: 1500, height: 1300 } })) as Page;
+  const errors: string[] = [];
+  page.on("pageerror", (error) => errors.push(error.message));
+  const { panels } = await get<{ panels: Panel[] }>(`/api/dashboards/${uid}`);
+  await page.goto(`${viewer}/d/${uid}?from=now-5m&to=now`);
+  for (const { title, type } of panels) {
+    if (!title || type === "row") continue;
+    await page
+      .locator(`[data-testid="data-testid Panel header ${title.replaceAll('"', '\\"')}"]`)
+      .first()
+      .waitFor({ timeout: 20_000 });
+  }
+  await page.waitForLoadState("networkidle");
+  await page.evaluate(async () => {
+    // Panels below the fold ask for their data when they come into view.
+    for (let y = 0; y < document.documentElement.scrollHeight; y += 600) {
+      window.scrollTo(0, y);
+      await new Promise((resolve) => requestAnimationFrame(resolve));
+    }
+    window.scrollTo(0, 0);
+  });
+  await page.waitForLoadState("networkidle");
+  await page.screenshot({ path: join(PICTURES, `${uid}.png`), fullPage: true });
+  expect(await page.locator('[data-testid="data-testid Panel status error"]').count(), uid).toBe(0);
+  expect(errors, uid).toEqual([]);
+  if (uid === "tidemark-compare") {
+    const blank = await page.evaluate(
+      () =>
+        [...document.querySelectorAll("canvas")].filter((canvas) => {
+          const pixels =
+            canvas.getContext("2d")?.getImageData(0, 0, canvas.width, canvas.height).data ?? new Uint8ClampedArray();
+          const colours = new Set<number>();
+          for (let i = 0; i < pixels.length && colours.size < 3; i += 4) {
+            colours.add(
+              ((pixels[i] ?? 0) << 24) |
+                ((pixels[i + 1] ?? 0) << 16) |
+                ((pixels[i + 2] ?? 0) << 8) |
+                (pixels[i + 3] ?? 0),
+            );
+          }
+          return colours.size < 3;
+        }).length,
+    );
+    expect(blank, "canvases of one colour").toBe(0);
+    expect(await page.getByText(/no data/i).count(), "panels without data").toBe(0);
+  }
+  await page.close();
+}
+
+async function annotations(): Promise<typeof phases> {
+  const reply = await post<{ annotations: typeof phases }>("/api/view/annotations", {
+    dashboardUid: "tidemark-compare",
+    from: startedAt,
+    to: Date.now() + 600_000,
+    intervalMs: 5_000,
+  });
+  return reply.annotations;
+}
+
+async function get<T>(path: string): Promise<T> {
+  const response = await fetch(`${viewer}${path}`);
+  if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+  return (await response.json()) as T;
+}
+
+async function post<T>(path: string, body: object): Promise<T> {
+  const response = await fetch(`${viewer}${path}`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  if (!response.ok) throw new Error(`${JSON.stringify(body)}: ${response.status} ${await response.text()}`);
+  return (await response.json()) as T;
+}
