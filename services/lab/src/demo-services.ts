@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 
 const LAB_DIRECTORY = fileURLToPath(new URL("..", import.meta.url));
 const DJANGO_DIRECTORY = path.join(LAB_DIRECTORY, "django");
-const NODE_SERVICE = fileURLToPath(new URL("./node-service/main.js", import.meta.url));
+const NODE_SERVICE = path.join(LAB_DIRECTORY, "dist", "node-service", "main.js");
 
 /** gunicorn gthread, one worker: as many requests as database connections, so one resource is the bottleneck at a time. */
 const GUNICORN_THREADS = 4;

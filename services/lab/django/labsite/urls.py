@@ -1,6 +1,7 @@
 """The same paths as the Node service."""
 
 from django.urls import path
+
 from shop import views
 
 urlpatterns = [

@@ -36,7 +36,6 @@ export function annotationRequest({ title, text, startedAt, durationSeconds }: A
                 attributes: [
                   attribute("event.name", { stringValue: "tidemark.annotation" }),
                   attribute("tidemark.annotation.title", { stringValue: title }),
-                  attribute("tidemark.annotation.text", { stringValue: text }),
                   attribute("tidemark.annotation.duration", { doubleValue: durationSeconds }),
                 ],
               },

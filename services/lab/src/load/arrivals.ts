@@ -14,43 +14,51 @@ export function seededRandom(seed: number): () => number {
   };
 }
 
-/** One stream at one target, and when its next requests should start. */
-export interface Arrivals {
+/** A request that should start so many milliseconds after its phase did. */
+export interface Arrival {
+  atMs: number;
   stream: Stream;
   target: Target;
-  /** Start of the next requests, in ms since the start of the phase; Infinity after the last. */
-  nextMs: number;
-  /** How many start at that moment. */
-  size: number;
-  /** Moves on to the next start. */
-  advance(): void;
 }
 
 /**
- * The arrivals of one stream at one target: they depend on nothing the target does (an open loop), so a target that
+ * All arrivals of a phase in the order of time. They depend on nothing the targets do (an open loop), so a target that
  * falls behind meets the requests it deserves.
  *
- * @param turn share of a burst's period by which this target's bursts come later, so that targets on one machine do
- *   not compete for its processors.
+ * Every target of a stream gets the same number of requests, each at its own uniformly random moments: a Poisson
+ * process whose count is known, so that a comparison of two targets is not one of two draws. Bursts take turns instead,
+ * since targets on one machine compete for its processors.
+ *
+ * @param present targets that take part.
  */
-export function arrivals(
-  stream: Stream,
-  target: Target,
+export function schedule(
+  streams: Stream[],
   phaseSeconds: number,
+  present: ReadonlySet<Target>,
   random: () => number,
-  turn: number,
-): Arrivals {
-  const endMs = phaseSeconds * (stream.until ?? 1) * MS_PER_S;
-  const periodMs = stream.burst ? stream.burst.everySeconds * MS_PER_S : MS_PER_S / (stream.ratePerSecond ?? 0);
-  const gapMs = () => (stream.burst ? periodMs : -Math.log(1 - random()) * periodMs);
-  const clip = (ms: number) => (ms < endMs ? ms : Number.POSITIVE_INFINITY);
-  return {
-    stream,
-    target,
-    size: stream.burst?.size ?? 1,
-    nextMs: clip(stream.burst ? turn * periodMs : gapMs()),
-    advance() {
-      this.nextMs = clip(this.nextMs + gapMs());
-    },
-  };
+): Arrival[] {
+  const all: Arrival[] = [];
+  for (const stream of streams) {
+    const targets = stream.targets.filter((target) => present.has(target));
+    for (const [index, target] of targets.entries()) {
+      const endMs = phaseSeconds * (stream.until ?? 1) * MS_PER_S;
+      const times = stream.burst
+        ? burstTimes(stream.burst, endMs, index / targets.length)
+        : randomTimes(stream.ratePerSecond ?? 0, endMs, random);
+      for (const atMs of times) all.push({ atMs, stream, target });
+    }
+  }
+  return all.sort((a, b) => a.atMs - b.atMs);
+}
+
+function randomTimes(ratePerSecond: number, endMs: number, random: () => number): number[] {
+  const count = Math.round((ratePerSecond * endMs) / MS_PER_S);
+  return Array.from({ length: count }, () => random() * endMs);
+}
+
+function burstTimes(burst: { size: number; everySeconds: number }, endMs: number, turn: number): number[] {
+  // A phase shorter than the period has one burst per target.
+  const periodMs = Math.min(endMs, burst.everySeconds * MS_PER_S);
+  const bursts = Math.floor(endMs / periodMs);
+  return Array.from({ length: bursts * burst.size }, (_, i) => (Math.floor(i / burst.size) + turn) * periodMs);
 }

@@ -1,4 +1,4 @@
-import type { Target } from "./story.ts";
+import { TARGETS, type Target } from "./story.ts";
 
 const MS_PER_S = 1000;
 
@@ -82,7 +82,9 @@ export class PhaseRecorder {
 
   targets(seconds: number): PhaseResult["targets"] {
     const targets: PhaseResult["targets"] = {};
-    for (const [target, routes] of this.#tallies) {
+    for (const target of TARGETS) {
+      const routes = this.#tallies.get(target);
+      if (!routes) continue;
       const all = new Tally();
       for (const tally of routes.values()) {
         // No spread: a phase may hold more latencies than a call takes arguments.

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { type AnnotationTarget, sendAnnotation } from "./annotations.ts";
-import { type Arrivals, arrivals, seededRandom } from "./arrivals.ts";
+import { type Arrival, schedule, seededRandom } from "./arrivals.ts";
 import { HttpClient } from "./client.ts";
 import { PhaseRecorder, type PhaseResult } from "./recorder.ts";
 import { affordableSockets, SocketCrowd } from "./sockets.ts";
@@ -140,26 +140,18 @@ class Player {
   async #sendRequests(phase: Phase, recorder: PhaseRecorder): Promise<void> {
     const startMs = performance.now();
     const endMs = phase.seconds * MS_PER_S;
-    const pending: Arrivals[] = phase.streams.flatMap((stream) => {
-      const targets = stream.targets.filter((target) => this.#urls.has(target));
-      return targets.map((target, index) =>
-        arrivals(stream, target, phase.seconds, this.#random, index / targets.length),
-      );
-    });
+    const pending = schedule(phase.streams, phase.seconds, new Set(this.#urls.keys()), this.#random);
+    let next = 0;
     for (;;) {
       const elapsedMs = performance.now() - startMs;
-      if (elapsedMs >= endMs || this.#signal.aborted) return;
-      let nextMs = endMs;
-      for (const arrival of pending) {
-        while (arrival.nextMs <= elapsedMs) {
-          for (let i = 0; i < arrival.size; i++) {
-            void this.#clients.get(arrival.target)?.send(arrival.stream, startMs + arrival.nextMs, recorder);
-          }
-          arrival.advance();
-        }
-        nextMs = Math.min(nextMs, arrival.nextMs);
+      if (this.#signal.aborted) return;
+      for (; next < pending.length; next++) {
+        const { atMs, target, stream } = pending[next] as Arrival;
+        if (atMs > elapsedMs) break;
+        void this.#clients.get(target)?.send(stream, startMs + atMs, recorder);
       }
-      await wait(Math.max(0, startMs + nextMs - performance.now()), this.#signal);
+      if (elapsedMs >= endMs) return;
+      await wait(Math.max(0, startMs + (pending[next]?.atMs ?? endMs) - performance.now()), this.#signal);
     }
   }
 }

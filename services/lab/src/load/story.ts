@@ -7,7 +7,7 @@ export interface Stream {
   method?: "GET" | "POST";
   body?: string;
   targets: Target[];
-  /** Mean arrivals per second at each target, at random (Poisson) times. */
+  /** Arrivals per second at each target, at random times. */
   ratePerSecond?: number;
   /** Instead of a rate: `size` requests at the same moment, every so many seconds; the targets take turns. */
   burst?: { size: number; everySeconds: number };
@@ -34,7 +34,8 @@ export const STORY_SECONDS = 120;
 export const MIN_PHASE_SECONDS = 1;
 
 const SYNC: Target[] = ["node", "django"];
-const ALL: Target[] = ["node", "django", "asgi"];
+/** Every target, in the order results show them. */
+export const TARGETS: Target[] = ["node", "django", "asgi"];
 
 const SLOW_QUERY_MS = 400;
 /** Both services serve four slow queries at a time: gunicorn has 4 threads, the Node pool 4 connections. */
@@ -45,17 +46,17 @@ const SLOW_SHARE = 0.75;
 const SLOW_BACKLOG = 30;
 
 /** Goes on in every phase. Who asks only this is the victim of what the phase does. */
-const BACKGROUND: Stream[] = [{ path: "/api/json", targets: ALL, ratePerSecond: 5 }];
+const BACKGROUND: Stream[] = [{ path: "/api/json", targets: TARGETS, ratePerSecond: 5 }];
 
 /** A shop on a quiet day: everything once in a while, nothing waits. */
 const BROWSING: Stream[] = [
-  { path: "/api/books/fixed?limit=20", targets: ALL, ratePerSecond: 1 },
+  { path: "/api/books/fixed?limit=20", targets: TARGETS, ratePerSecond: 1 },
   { path: "/page?limit=20", targets: SYNC, ratePerSecond: 0.5 },
   { path: "/page/cached?limit=20", targets: SYNC, ratePerSecond: 1 },
   { path: "/file", targets: SYNC, ratePerSecond: 1 },
   { path: "/api/events", method: "POST", body: '{"kind":"view"}', targets: SYNC, ratePerSecond: 1 },
   { path: "/api/events", targets: SYNC, ratePerSecond: 0.5 },
-  { path: "/api/async?ms=20", targets: ALL, ratePerSecond: 1 },
+  { path: "/api/async?ms=20", targets: TARGETS, ratePerSecond: 1 },
 ];
 
 const QUIET = [...BACKGROUND, ...BROWSING];
@@ -117,7 +118,7 @@ const PHASES: Phase[] = [
     title: "CPU burst",
     text: "A report over 10,000 orders. It blocks Node's event loop, and in Django holds the interpreter lock.",
     seconds: 20,
-    streams: [...BACKGROUND, { path: "/api/report?n=10000", targets: SYNC, ratePerSecond: 1.5, until: 0.9 }],
+    streams: [...BACKGROUND, { path: "/api/report?n=10000", targets: SYNC, ratePerSecond: 2, until: 0.9 }],
   },
   {
     name: "hashing",
@@ -127,7 +128,7 @@ const PHASES: Phase[] = [
     streams: [
       ...BACKGROUND,
       { path: "/file", targets: SYNC, ratePerSecond: 2 },
-      { path: "/api/hash?rounds=100000", targets: SYNC, burst: { size: 24, everySeconds: 2.5 }, until: 0.9 },
+      { path: "/api/hash?rounds=100000", targets: SYNC, burst: { size: 32, everySeconds: 2.5 }, until: 0.9 },
     ],
   },
   {

@@ -42,6 +42,8 @@ export function buildNodeService({ shop, events }: NodeServiceDatabases): Expres
   const app = express();
   app.disable("x-powered-by");
   app.set("query parser", "simple");
+  app.set("strict routing", true);
+  app.set("case sensitive routing", true);
   const fragments = new FragmentCache(FRAGMENT_LIFETIME_MS);
 
   get(app, "/healthz", (_request, response) => {
@@ -135,7 +137,8 @@ export function buildNodeService({ shop, events }: NodeServiceDatabases): Expres
 
   get(app, "/page", async (request, response) => {
     const limit = boundedInteger(request, "limit", 50, 1, MAX_BOOKS);
-    response.type("html").send(renderPage(limit, await bestsellers(limit)));
+    const list = await bestsellers(limit);
+    response.type("html").send(renderPage(limit, list));
   });
 
   get(app, "/page/cached", async (request, response) => {
@@ -145,7 +148,8 @@ export function buildNodeService({ shop, events }: NodeServiceDatabases): Expres
   });
 
   get(app, "/file", async (_request, response) => {
-    response.type("svg").send(await readFile(COVER));
+    const content = await readFile(COVER);
+    response.type("svg").send(content);
   });
 
   app.use((_request, response) => {

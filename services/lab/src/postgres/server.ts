@@ -10,7 +10,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Client } from "pg";
 import { type Account, findBinaries, reachableBinaries, serverAccount } from "./binaries.ts";
 import { createContent } from "./content.ts";
-import { DIRECTORY_PREFIX, OWNER_FILE, removeStale } from "./stale.ts";
+import { directoryPrefix, removeStale } from "./stale.ts";
 
 const START_DEADLINE_MS = 30_000;
 const STOP_DEADLINE_MS = 4_000;
@@ -88,7 +88,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   await removeStale(parent);
   const account = await serverAccount();
   for (let attempt = 1; ; attempt++) {
-    const directory = await mkdtemp(path.join(parent, DIRECTORY_PREFIX));
+    const directory = await mkdtemp(path.join(parent, directoryPrefix(process.pid)));
     try {
       return await startEmbedded(directory, account, options.onLog ?? (() => {}));
     } catch (error) {
@@ -104,7 +104,6 @@ async function startEmbedded(
   account: Account | undefined,
   onLog: (line: string) => void,
 ): Promise<Postgres> {
-  await writeFile(path.join(directory, OWNER_FILE), String(process.pid));
   const password = randomBytes(18).toString("base64url");
   const passwordFile = path.join(directory, "password");
   await writeFile(passwordFile, password, { mode: 0o600 });

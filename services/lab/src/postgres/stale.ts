@@ -5,8 +5,12 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 
-export const DIRECTORY_PREFIX = "tidemark-lab-pg-";
-export const OWNER_FILE = "owner.pid";
+const PREFIX = "tidemark-lab-pg-";
+
+/** How the name of a server's directory starts: it says which process made it. */
+export function directoryPrefix(owner: number): string {
+  return `${PREFIX}${owner}-`;
+}
 
 /**
  * Removes what starts that were killed have left: their server, if it still runs, and their data.
@@ -17,10 +21,9 @@ export const OWNER_FILE = "owner.pid";
 export async function removeStale(parent: string): Promise<string[]> {
   const removed: string[] = [];
   for (const name of await readdir(parent)) {
-    if (!name.startsWith(DIRECTORY_PREFIX)) continue;
+    const owner = name.startsWith(PREFIX) ? Number.parseInt(name.slice(PREFIX.length), 10) : Number.NaN;
+    if (!(owner > 1) || isAlive(owner)) continue;
     const directory = path.join(parent, name);
-    const owner = await firstNumber(path.join(directory, OWNER_FILE));
-    if (owner === undefined || isAlive(owner)) continue;
     const server = await firstNumber(path.join(directory, "data", "postmaster.pid"));
     if (server !== undefined && (await commandLine(server)).includes(directory)) signal(server, "SIGQUIT");
     try {
