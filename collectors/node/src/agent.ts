@@ -15,6 +15,7 @@ import type { AgentOptions, Environment } from "./options.ts";
 import { monotonicMs } from "./shared/clock.ts";
 import { Control } from "./shared/control.ts";
 import type { MessageToWorker, WorkerData } from "./shared/messages.ts";
+import { startTracing } from "./traces/tracing.ts";
 
 const EXIT_FLUSH_MS = 500;
 const WORKER_HEAP_MB = 64;
@@ -39,9 +40,10 @@ export function startAgent(options: AgentOptions, environment: Environment): Age
   const requests = new HttpRequests(series, control, contexts, (context, route) => repeated.check(context, route));
   const postgres = new Postgres(series, control, contexts);
   const connections = new Connections(series, (socket: Socket) => requests.connectionClosed(socket));
+  const identity = identify(options, environment);
   const thread = new AgentThread(control, {
     options,
-    identity: identify(options, environment),
+    identity,
     threadPoolSize: threadPoolSize(environment),
     heapSpaces: heapSpaceNames(),
     series: series.definitions,
@@ -62,6 +64,13 @@ export function startAgent(options: AgentOptions, environment: Environment): Age
     ),
   ];
   thread.start();
+  if (options.traces) {
+    try {
+      stops.push(startTracing(options, identity, (spans) => thread.post({ spans })).stop);
+    } catch {
+      control.countError(); // metrics go on
+    }
+  }
   const flush = () => thread.flush();
   process.on("exit", flush);
   return {

@@ -1,6 +1,7 @@
 import type { MessagePort } from "node:worker_threads";
 import type { Identity } from "../identity.ts";
 import type { AgentOptions } from "../options.ts";
+import type { PlainSpan } from "./span.ts";
 
 export type Attributes = Readonly<Record<string, string | number | boolean>>;
 
@@ -25,7 +26,8 @@ export type MessageToWorker =
   | { readonly series: SeriesDefinition }
   | HeapSpaces
   | { readonly flush: true }
-  | { readonly event: AgentEvent };
+  | { readonly event: AgentEvent }
+  | { readonly spans: readonly PlainSpan[] };
 
 /** An event for the logs, from either thread. */
 export interface AgentEvent {

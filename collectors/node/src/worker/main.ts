@@ -6,11 +6,13 @@ import { Exporter } from "./exporter.ts";
 import { LoopProbe } from "./loop-probe.ts";
 import { encodeEvents, encodeMetrics } from "./otlp.ts";
 import { PoolProbe } from "./pool-probe.ts";
+import { SpanExport } from "./span-exporter.ts";
 
 // The agent's own thread: it probes, aggregates and exports, so that data flows while the application is blocked.
 
 const TICK_MS = 250;
 const PAIRS_MS = 1000;
+const SPANS_MS = 2000;
 const MS_PER_S = 1000;
 const MAX_EVENTS = 200;
 
@@ -31,6 +33,10 @@ const exporter = new Exporter(options, {
   failing: (failing) => {
     control.exportFailing = failing;
   },
+});
+
+const spans = new SpanExport(options, identity, (reason, lost) => {
+  collector.dropped.set(reason, (collector.dropped.get(reason) ?? 0) + lost);
 });
 
 let intervalStartMs = Date.now();
@@ -58,12 +64,13 @@ function safely(body: () => void): () => void {
 function receive(message: MessageToWorker): void {
   if ("series" in message) collector.application.add(message.series);
   else if ("heapSpaces" in message) collector.heapSpaces = message.heapSpaces;
+  else if ("spans" in message) spans.add(message.spans);
   else if ("event" in message) {
     if (events.length < MAX_EVENTS) events.push(message.event);
     else collector.dropped.set("events", (collector.dropped.get("events") ?? 0) + 1);
   } else {
     exportAll();
-    void exporter.flush().finally(() => control.announceFlush());
+    void Promise.all([exporter.flush(), spans.flush()]).finally(() => control.announceFlush());
   }
 }
 
@@ -76,5 +83,6 @@ setInterval(
   safely(() => collector.samplePairs()),
   PAIRS_MS,
 );
+setInterval(() => void spans.flush(), Math.min(SPANS_MS, options.exportIntervalSeconds * MS_PER_S));
 setInterval(safely(exportAll), options.exportIntervalSeconds * MS_PER_S);
 control.ready = true;
