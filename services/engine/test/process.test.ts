@@ -101,6 +101,11 @@ test("makes the writer's password once, readable by its user only", async () => 
   );
 });
 
+test("keeps time in UTC whatever the machine's zone", async () => {
+  const engine = await start({ TZ: "America/New_York" });
+  expect((await engine.ask("SELECT timezone(), toDateTime(0)")).text).toBe("UTC\t1970-01-01 00:00:00\n");
+});
+
 test("asks the reader for a password when one is set", async () => {
   const engine = await start({ TIDEMARK_ENGINE_READER_PASSWORD: "r" });
   expect((await engine.ask("SELECT 1")).status).toBe(403);
