@@ -112,7 +112,9 @@ class Agent:
     def not_as_expected(self, part: str, what: str) -> None:
         """Notes that the inside of a server or driver is not what the adapter knows; its numbers stay absent."""
         self.count("tidemark.agent.adapter_errors", (semconv.TIDEMARK_AGENT_PART, part))
-        self.log_once(f"{part}.{what}", "tidemark: %s: %s is not available, numbers that need it are absent", part, what)
+        self.log_once(
+            f"{part}.{what}", "tidemark: %s: %s is not available, numbers that need it are absent", part, what
+        )
 
     def log_once(self, key: str, message: str, *arguments: object) -> None:
         self._failures[key] += 1

@@ -66,10 +66,8 @@ class Histogram:
             with self._lock:
                 self._count += 1
                 self._total += value
-                if value > self._high:
-                    self._high = value
-                if value < self._low:
-                    self._low = value
+                self._high = max(self._high, value)
+                self._low = min(self._low, value)
                 self._buckets[index] = self._buckets.get(index, 0) + 1
         else:
             with self._lock:

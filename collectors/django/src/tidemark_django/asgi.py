@@ -64,7 +64,7 @@ def install() -> None:
                 agent.failed("asgi", error)
         return response
 
-    ASGIHandler.__call__ = serve  # type: ignore[method-assign]
+    ASGIHandler.__call__ = serve  # type: ignore[method-assign,assignment]
     BaseHandler.get_response_async = respond  # type: ignore[method-assign]
     ASGIHandler._tidemark = True  # type: ignore[attr-defined]
 

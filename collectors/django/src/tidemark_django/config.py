@@ -13,7 +13,7 @@ logger = logging.getLogger("tidemark")
 @dataclass(frozen=True)
 class Config:
     """
-    What a user may set, by environment variable ``TIDEMARK_<NAME>`` or by the Django setting ``TIDEMARK = {"<NAME>": ...}``.
+    What a user may set: environment ``TIDEMARK_<NAME>``, or the Django setting ``TIDEMARK = {"<NAME>": ...}``.
 
     The environment wins. A value that cannot be read is reported once in the log and its default is used: a
     wrong setting of an agent must not stop the application it watches.

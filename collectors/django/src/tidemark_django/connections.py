@@ -9,7 +9,8 @@ class Connections:
     """
     Open inbound connections by protocol.
 
-    WebSockets are counted as they come and go; ``http`` only where the server keeps a count of its own, given as *http*.
+    WebSockets are counted as they come and go; ``http`` only where the server keeps a count, given
+    as *http*.
     """
 
     def __init__(self) -> None:

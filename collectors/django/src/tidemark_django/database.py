@@ -25,7 +25,7 @@ def install() -> None:
 
     if getattr(CursorWrapper, "_tidemark", False):
         return
-    execute: Callable[..., Any] = CursorWrapper._execute_with_wrappers
+    execute: Callable[..., Any] = CursorWrapper._execute_with_wrappers  # type: ignore[attr-defined]
     connect: Callable[..., Any] = BaseDatabaseWrapper.connect
 
     @wraps(execute)
@@ -104,7 +104,7 @@ def _note(
 ) -> None:
     try:
         raw = sql if type(sql) is str else str(sql)
-        statement = _statements.get(raw)
+        statement = _statements.get(raw, mysql=connection.vendor == "mysql")
         system, namespace, alias = system_of(connection), _namespace(connection), connection.alias
         attributes: Attributes = (
             (semconv.DB_SYSTEM_NAME, system),
@@ -187,5 +187,12 @@ def _count_repeat(agent: Agent, state: RequestState, statement: Statement, route
     agent.registry.counter("tidemark.db.n_plus_one", tuple(labels.items())).add()
     trace_id, span_id = state.ids()
     agent.event(
-        Event(semconv.EVENT_TIDEMARK_DB_N_PLUS_ONE, time_ns(), labels, f"{statement.summary} repeats at {where}", trace_id, span_id)
+        Event(
+            semconv.EVENT_TIDEMARK_DB_N_PLUS_ONE,
+            time_ns(),
+            labels,
+            f"{statement.summary} repeats at {where}",
+            trace_id,
+            span_id,
+        )
     )

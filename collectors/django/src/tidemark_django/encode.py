@@ -50,7 +50,9 @@ class Span:
     error: bool = False
 
 
-def metrics_request(resource: Mapping[str, AttributeValue], points: Iterable[Point], start_ns: int, now_ns: int) -> bytes:
+def metrics_request(
+    resource: Mapping[str, AttributeValue], points: Iterable[Point], start_ns: int, now_ns: int
+) -> bytes:
     """
     One export of everything, every point with the same time so that a reader can pivot one resource into one row.
 
@@ -66,7 +68,8 @@ def metrics_request(resource: Mapping[str, AttributeValue], points: Iterable[Poi
         metric = scope.metrics.add(name=name, unit=known.unit)
         for point in family:
             _add_point(metric, known.instrument, point, start_ns, now_ns)
-    return request.SerializeToString()
+    body: bytes = request.SerializeToString()
+    return body
 
 
 def _add_point(metric: metrics.Metric, instrument: str, point: Point, start_ns: int, now_ns: int) -> None:
@@ -120,7 +123,8 @@ def traces_request(resource: Mapping[str, AttributeValue], spans: Sequence[Span]
             attributes=_key_values(span.attributes.items()),
             status=trace.Status(code=trace.Status.STATUS_CODE_ERROR) if span.error else None,
         )
-    return request.SerializeToString()
+    body: bytes = request.SerializeToString()
+    return body
 
 
 def logs_request(resource: Mapping[str, AttributeValue], events: Sequence[Event]) -> bytes:
@@ -139,7 +143,8 @@ def logs_request(resource: Mapping[str, AttributeValue], events: Sequence[Event]
             span_id=event.span_id.to_bytes(8, "big") if event.span_id else b"",
             event_name=event.name,
         )
-    return request.SerializeToString()
+    body: bytes = request.SerializeToString()
+    return body
 
 
 def _resource(attributes: Mapping[str, AttributeValue]) -> Resource:

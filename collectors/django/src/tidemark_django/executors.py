@@ -118,7 +118,8 @@ def install() -> None:
     """Replaces the executors asgiref makes per request, and its global one before it is first used."""
     import asgiref.sync
 
-    if issubclass(asgiref.sync.ThreadPoolExecutor, WatchedExecutor):
+    module: Any = asgiref.sync
+    if issubclass(module.ThreadPoolExecutor, WatchedExecutor):
         return
-    asgiref.sync.ThreadPoolExecutor = WatchedExecutor
-    asgiref.sync.SyncToAsync.single_thread_executor = GlobalExecutor(max_workers=1)
+    module.ThreadPoolExecutor = WatchedExecutor
+    module.SyncToAsync.single_thread_executor = GlobalExecutor(max_workers=1)

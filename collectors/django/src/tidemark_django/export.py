@@ -148,7 +148,9 @@ class Exporter:
                 redirect=False,
             )
         except urllib3.exceptions.HTTPError as error:
-            self._agent.log_once("export", "tidemark: %s cannot be reached, will keep trying: %s", self._agent.config.endpoint, error)
+            self._agent.log_once(
+                "export", "tidemark: %s cannot be reached, will keep trying: %s", self._agent.config.endpoint, error
+            )
             return "retry"
         self._agent.histogram("tidemark.agent.export.duration").record(time.perf_counter() - start)
         if answer.status < FIRST_BAD_STATUS:

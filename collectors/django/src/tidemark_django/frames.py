@@ -11,7 +11,9 @@ MAX_FOLDED: Final = 4096
 OWN_FOLDER: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
 STDLIB: Final = tuple({sysconfig.get_path("stdlib") + os.sep, sysconfig.get_path("platstdlib") + os.sep})
 IO_FILES: Final = ("psycopg", "socket.py", "ssl.py", "selectors.py", "http/client.py", "urllib3", "redis")
-IO_NAMES: Final = frozenset({"select", "poll", "recv", "recv_into", "readinto", "send", "sendall", "connect", "execute"})
+IO_NAMES: Final = frozenset(
+    {"select", "poll", "recv", "recv_into", "readinto", "send", "sendall", "connect", "execute"}
+)
 
 _application_files: dict[str, bool] = {}
 
@@ -21,10 +23,9 @@ def is_application(path: str) -> bool:
     known = _application_files.get(path)
     if known is None:
         known = not (
-            path.startswith(("<", OWN_FOLDER))
+            path.startswith(("<", OWN_FOLDER, *STDLIB))
             or "site-packages" in path
             or "dist-packages" in path
-            or path.startswith(STDLIB)
             or "/bin/" in path
         )
         if len(_application_files) < 5000:
@@ -74,7 +75,7 @@ def folded(stack: list[tuple[CodeType, int]]) -> str:
 
 def reason(stack: list[tuple[CodeType, int]]) -> str:
     """
-    Why a thread stands still, judged by its innermost frames: ``io``, ``lock``, else ``unknown`` for the caller to refine.
+    Why a thread stands still, judged by its innermost frames: ``io``, ``lock``, else ``unknown``.
 
     C functions have no frame: ``time.sleep`` cannot be told from computing here.
     """
@@ -91,7 +92,7 @@ def relation_descriptor(frame: FrameType | None) -> str | None:
     """
     ``Model.field`` of the ORM relation whose attribute access led here, if one did.
 
-    Reads the descriptor from ``__get__`` frames of Django's related descriptors; of the descriptor only its field's name.
+    Reads the descriptor from ``__get__`` frames of Django's related descriptors, and of it only its field's name.
     """
     depth = 0
     while frame is not None and depth < MAX_DEPTH:

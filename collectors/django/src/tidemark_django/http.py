@@ -69,7 +69,11 @@ def _record(agent: Agent, state: RequestState, error: BaseException | None) -> N
         state.error = str(state.status)
     registry = agent.registry
     by_route: Attributes = ((semconv.HTTP_ROUTE, state.route),) if state.route is not None else ()
-    attributes: Attributes = ((semconv.HTTP_REQUEST_METHOD, state.method), *by_route, (semconv.URL_SCHEME, state.scheme))
+    attributes: Attributes = (
+        (semconv.HTTP_REQUEST_METHOD, state.method),
+        *by_route,
+        (semconv.URL_SCHEME, state.scheme),
+    )
     if state.status:
         attributes += ((semconv.HTTP_RESPONSE_STATUS_CODE, state.status),)
     if state.error is not None:
@@ -91,9 +95,9 @@ def _record(agent: Agent, state: RequestState, error: BaseException | None) -> N
             "tidemark.http.server.queue.duration", (*by_route, (semconv.TIDEMARK_QUEUE_SOURCE, state.queue_source))
         ).record(state.queue)
     for phase, seconds in phases.items():
-        registry.histogram(
-            "tidemark.http.server.phase.duration", (*by_route, (semconv.TIDEMARK_PHASE, phase))
-        ).record(seconds)
+        registry.histogram("tidemark.http.server.phase.duration", (*by_route, (semconv.TIDEMARK_PHASE, phase))).record(
+            seconds
+        )
     if state.cpu_start is not None:
         registry.histogram("tidemark.http.server.cpu.duration", by_route).record(thread_time() - state.cpu_start)
     if state.queries:

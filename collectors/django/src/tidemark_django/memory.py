@@ -1,10 +1,9 @@
 import time
-from collections import deque
 from typing import Final
 
 from tidemark_django import kernel, semconv
 from tidemark_django.agg import Attributes, Point
-from tidemark_django.connections import Connections, inbound
+from tidemark_django.connections import Connections
 
 MIN_INTERVAL_S: Final = 1.0
 MAX_INTERVAL_S: Final = 10.0
@@ -81,7 +80,7 @@ class Slope:
     """
 
     def __init__(self) -> None:
-        self._pairs: deque[tuple[int, int]] = deque(maxlen=MAX_PAIRS)
+        self._pairs: list[tuple[int, int]] = []
         self._highest = -1
         self._fitted: tuple[float, float, int] | None = None
         self._stale = False
@@ -89,6 +88,9 @@ class Slope:
     def add(self, connections: int, memory: int) -> None:
         if connections > self._highest:
             self._highest = connections
+            if len(self._pairs) == MAX_PAIRS:
+                # Thinned rather than forgotten: the span must not shrink while connections grow slowly.
+                self._pairs = self._pairs[::2]
             self._pairs.append((connections, memory))
             self._stale = True
 
@@ -100,7 +102,7 @@ class Slope:
         return self._fitted
 
     def _compute(self) -> tuple[float, float, int] | None:
-        pairs = list(self._pairs)
+        pairs = self._pairs
         span = pairs[-1][0] - pairs[0][0]
         if len(pairs) < 3 or span < MIN_SPAN:
             return None

@@ -30,7 +30,7 @@ class AcceptQueue:
 
 def accept_queue(listener: Any) -> AcceptQueue | None:
     """
-    Accept queue of a listening TCP socket: ``tcpi_unacked`` and ``tcpi_sacked``, equal to Recv-Q and Send-Q of ``ss -ltn``.
+    Accept queue of a listening TCP socket: ``tcpi_unacked`` and ``tcpi_sacked``, the Recv-Q and Send-Q of ``ss -ltn``.
 
     None for Unix sockets and other systems.
     """
@@ -46,7 +46,7 @@ def listen_drops(listener: Any) -> int | None:
     """Connections this listening socket dropped since it was opened (``sk_drops``, Linux 4.12)."""
     try:
         memory = listener.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, MEMINFO_BYTES)
-    except (OSError, AttributeError):
+    except (OSError, AttributeError, TypeError, ValueError):
         return None
     return struct.unpack_from("=I", memory, MEMINFO_DROPS_OFFSET)[0] if len(memory) >= MEMINFO_BYTES else None
 
@@ -87,7 +87,7 @@ def since_header(header: str, now: float) -> float | None:
     >>> since_header("1700000009", 1700000001.0) is None
     True
     """
-    text = header.split(",")[0].strip().removeprefix("t=")
+    text = header.split(",", maxsplit=1)[0].strip().removeprefix("t=")
     try:
         stamp = float(text)
     except ValueError:
@@ -115,6 +115,6 @@ def listener_id(listener: Any) -> str | None:
 def _tcp_info(connection: Any) -> bytes | None:
     try:
         info: bytes = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES)
-    except (OSError, AttributeError, TypeError):
+    except (OSError, AttributeError, TypeError, ValueError):
         return None
     return info if len(info) > SACKED_OFFSET + 4 else None

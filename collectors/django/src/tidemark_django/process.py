@@ -95,7 +95,9 @@ class ProcessWatch:
             points.append(Point(metric, attributes, max(0.0, total - before)))
         while self._pauses:
             generation, pause = self._pauses.popleft()
-            self._agent.histogram("tidemark.cpython.gc.pause", (semconv.CPYTHON_GC_GENERATION, generation)).record(pause)
+            self._agent.histogram("tidemark.cpython.gc.pause", (semconv.CPYTHON_GC_GENERATION, generation)).record(
+                pause
+            )
         for metric, count in (
             ("process.thread.count", kernel.thread_count()),
             ("process.open_file_descriptor.count", kernel.descriptor_count()),

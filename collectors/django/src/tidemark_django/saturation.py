@@ -109,7 +109,9 @@ class Resource:
         if last is not None:
             now = self._read() or last
             values += [("capacity", now.capacity), ("stall_age", now.stall_age)]
-        points = [Point(f"tidemark.resource.{name}", self.attributes, value) for name, value in values if value is not None]
+        points = [
+            Point(f"tidemark.resource.{name}", self.attributes, value) for name, value in values if value is not None
+        ]
         if self._rejected is not None and last is not None:
             points += [
                 Point(

@@ -1,9 +1,10 @@
 import sys
+import threading
 import time
 from types import CodeType
 from typing import Final
 
-from tidemark_django import frames, semconv
+from tidemark_django import frames, kernel, semconv
 from tidemark_django.agent import Agent
 from tidemark_django.agg import AttributeValue
 from tidemark_django.encode import Event
@@ -12,6 +13,7 @@ from tidemark_django.request import RequestState
 
 LOOP_BLOCK_S: Final = 0.1
 LOOP_REPORT_S: Final = 1.0
+CPU_SHARE: Final = 0.5
 MAX_EVENTS_PER_INTERVAL: Final = 20
 Stack = list[tuple[CodeType, int]]
 
@@ -26,7 +28,8 @@ class StallWatch:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self._sent = 0
-        self._blocks: dict[int, tuple[Stack, float, bool]] = {}
+        self._blocks: dict[int, tuple[Stack, float, bool, str]] = {}
+        self._cpu: dict[int, tuple[float, float]] = {}
 
     def new_interval(self) -> None:
         """Allows the next interval's events."""
@@ -55,35 +58,53 @@ class StallWatch:
         kind, name = (resource.kind, resource.name) if resource is not None else ("", "")
         if state.asynchronous:
             kind, name = "executor", "asgiref.context"
-        self._report(kind, name, stack, age, state)
+        why = frames.reason(stack)
+        if why == "unknown" and state.cpu_start is not None:
+            thread = next((item for item in threading.enumerate() if item.ident == ident), None)
+            times = kernel.thread_times(thread.native_id) if thread is not None and thread.native_id else None
+            if times is not None:
+                why = "cpu" if times[0] - state.cpu_start > age * CPU_SHARE else "sleep"
+        self._report(kind, name, stack, age, why, state)
 
     def _look_at(self, loop: LoopWatch) -> None:
         age = loop.beat_age()
+        running = self._running_share(loop)
         key = id(loop)
         known = self._blocks.get(key)
         if age >= LOOP_BLOCK_S:
             if known is None:
-                known = (frames.of_thread(loop.thread_id), age, False)
-            stack, _, reported = known
+                stack = frames.of_thread(loop.thread_id)
+                why = frames.reason(stack)
+                if why == "unknown" and running is not None:
+                    why = "cpu" if running > CPU_SHARE else "sleep"
+                known = (stack, age, False, why)
+            stack, _, reported, why = known
             if age >= LOOP_REPORT_S and not reported:
-                self._report_block(loop, stack, age)
+                self._report("event_loop", loop.resource.name, stack, age, why, None)
                 reported = True
-            self._blocks[key] = (stack, age, reported)
+            self._blocks[key] = (stack, age, reported, why)
         elif known is not None:
             del self._blocks[key]
             if not known[2]:
-                self._report_block(loop, known[0], known[1])
+                self._report("event_loop", loop.resource.name, known[0], known[1], known[3], None)
 
-    def _report_block(self, loop: LoopWatch, stack: Stack, age: float) -> None:
-        self._report("event_loop", loop.resource.name, stack, age, None)
+    def _running_share(self, loop: LoopWatch) -> float | None:
+        """Share of a core the loop's thread used since the last look."""
+        times = kernel.thread_times(loop.native_id)
+        if times is None:
+            return None
+        now = (time.perf_counter(), times[0])
+        last = self._cpu.get(id(loop))
+        self._cpu[id(loop)] = now
+        return (now[1] - last[1]) / (now[0] - last[0]) if last is not None and now[0] > last[0] else None
 
-    def _report(self, kind: str, name: str, stack: Stack, age: float, state: RequestState | None) -> None:
+    def _report(self, kind: str, name: str, stack: Stack, age: float, why: str, state: RequestState | None) -> None:
         if self._sent >= MAX_EVENTS_PER_INTERVAL:
             self._agent.count("tidemark.agent.dropped", (semconv.TIDEMARK_DROPPED_REASON, "stalls_per_interval"))
             return
         self._sent += 1
         attributes: dict[str, AttributeValue] = {
-            semconv.TIDEMARK_STALL_REASON: frames.reason(stack),
+            semconv.TIDEMARK_STALL_REASON: why,
             semconv.TIDEMARK_STALL_LATE: False,
             semconv.TIDEMARK_STALL_DURATION: age,
             semconv.CODE_STACKTRACE: frames.folded(stack),

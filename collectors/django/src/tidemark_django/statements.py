@@ -1,5 +1,4 @@
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,15 +7,25 @@ MAX_STATEMENTS: Final = 500
 MAX_RAW: Final = 2000
 OTHER: Final = "_other"
 
-COMMENT: Final = re.compile(r"/\*.*?\*/|--[^\n]*", re.DOTALL)
-STRING: Final = re.compile(r"\b[eExXbBnN]?'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$", re.DOTALL)
-NUMBER: Final = re.compile(r"(?<![\w\"$])-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?\b(?!\")")
+LITERALS: Final = r"""
+    (?P<comment>/\*.*?(?:\*/|\Z)|--[^\n]*)
+  | (?P<string>\b[eE]'(?:[^'\\]|''|\\.)*(?:'|\Z)|(?:\b[xXbBnN])?'(?:[^']|'')*(?:'|\Z)
+      |\$(?P<tag>\w*)\$.*?(?:\$(?P=tag)\$|\Z))
+  | (?P<name>"(?:[^"]|"")*"|`[^`]*`)
+  | (?P<number>(?<![\w$%])-?(?:0[xX][0-9a-fA-F]+|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\b)
+"""
+STANDARD: Final = re.compile(LITERALS, re.VERBOSE | re.DOTALL)
+# MySQL: strings also in double quotes, backslash escapes everywhere.
+MYSQL: Final = re.compile(
+    LITERALS.replace("(?P<string>", r"""(?P<string>'(?:[^'\\]|''|\\.)*(?:'|\Z)|"(?:[^"\\]|""|\\.)*(?:"|\Z)|"""),
+    re.VERBOSE | re.DOTALL,
+)
 SPACE: Final = re.compile(r"\s+")
 PLACEHOLDER: Final = r"(?:%s|\?|%\(\w+\)s|:\w+|\$\d+|NULL|DEFAULT)"
 IN_LIST: Final = re.compile(rf"\bIN \(\s*{PLACEHOLDER}(?:\s*,\s*{PLACEHOLDER})+\s*\)", re.IGNORECASE)
 ROW: Final = rf"\({PLACEHOLDER}(?:\s*,\s*{PLACEHOLDER})*\)"
 VALUES: Final = re.compile(rf"\bVALUES {ROW}(?:\s*,\s*{ROW})*", re.IGNORECASE)
-SAVEPOINT: Final = re.compile(r'^((?:ROLLBACK TO |RELEASE )?SAVEPOINT) .*$', re.IGNORECASE)
+SAVEPOINT: Final = re.compile(r"^((?:ROLLBACK TO |RELEASE )?SAVEPOINT) .*$", re.IGNORECASE)
 NAME: Final = r"((?:[`\"\[]?[\w$]+[`\"\]]?\.)?[`\"\[]?[\w$]+[`\"\]]?)"
 TABLE: Final = re.compile(rf"\b(?:FROM|INTO|UPDATE|TABLE(?: IF (?:NOT )?EXISTS)?|JOIN)\s+{NAME}", re.IGNORECASE)
 MAX_SUMMARY_TABLES: Final = 4
@@ -31,7 +40,7 @@ class Statement:
     operation: str
 
 
-def normalise(sql: str) -> Statement:
+def normalise(sql: str, *, mysql: bool = False) -> Statement:
     """
     Takes literals out and folds lists, so that runs that differ only in values are one statement.
 
@@ -40,9 +49,7 @@ def normalise(sql: str) -> Statement:
     >>> normalise("select 1 from t where name = 'O''Neill'").summary
     'SELECT t'
     """
-    text = COMMENT.sub(" ", sql[: MAX_TEXT * 8])
-    text = STRING.sub("?", text)
-    text = NUMBER.sub("?", text)
+    text = (MYSQL if mysql else STANDARD).sub(_without_literal, sql[: MAX_TEXT * 8])
     text = SPACE.sub(" ", text).strip().rstrip("; ")
     text = SAVEPOINT.sub(r"\1", text)
     text = IN_LIST.sub("IN (%s)", text)
@@ -58,6 +65,12 @@ def normalise(sql: str) -> Statement:
     return Statement(text[:MAX_TEXT], summary, operation)
 
 
+def _without_literal(match: re.Match[str]) -> str:
+    if match.group("comment") is not None:
+        return " "
+    return match.group() if match.group("name") is not None else "?"
+
+
 class StatementCache:
     """
     Statements by their raw SQL, bounded twice: what is past 500 different statements becomes ``_other``.
@@ -65,15 +78,14 @@ class StatementCache:
     Raw SQL with literals inside never repeats, so the raw index is emptied when it is full.
     """
 
-    def __init__(self, parse: Callable[[str], Statement] = normalise) -> None:
-        self._parse = parse
+    def __init__(self) -> None:
         self._raw: dict[str, Statement] = {}
         self._known: dict[str, Statement] = {}
 
-    def get(self, sql: str) -> Statement:
+    def get(self, sql: str, *, mysql: bool = False) -> Statement:
         found = self._raw.get(sql)
         if found is None:
-            parsed = self._parse(sql)
+            parsed = normalise(sql, mysql=mysql)
             if parsed.text in self._known:
                 found = self._known[parsed.text]
             elif len(self._known) < MAX_STATEMENTS:

@@ -3,6 +3,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from tidemark_django import runtime
@@ -47,10 +48,11 @@ class Threads:
         while not self._stop.wait(WATCH_PERIOD_S):
             self._guard("stalls", self._stalls.tick)
             now = time.perf_counter()
-            if now - last >= SAMPLE_PERIOD_S:
-                for resource in self._agent.resources:
-                    self._guard(f"resource.{resource.kind}", lambda r=resource: r.tick(now - last))  # type: ignore[misc]
+            elapsed = now - last
+            if elapsed >= SAMPLE_PERIOD_S:
                 last = now
+                for resource in self._agent.resources:
+                    self._guard(f"resource.{resource.kind}", partial(resource.tick, elapsed))
                 self._guard("memory", self._memory.tick)
                 self._agent.agent_cpu["sampler"] = time.thread_time()
 

@@ -1,0 +1,123 @@
+"""Real servers as child processes, and clients that measure what they wait."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.sink import Sink, until
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass
+class Running:
+    """A serving child process."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+    output: Path
+
+    def get(self, path: str, timeout: float = 60, headers: dict[str, str] | None = None) -> tuple[int, bytes, float]:
+        """Status, body, and the seconds a client on a fresh connection waited."""
+        start = time.perf_counter()
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            connection.request("GET", path, headers={"Connection": "close", **(headers or {})})
+            response = connection.getresponse()
+            body = response.read()
+            return response.status, body, time.perf_counter() - start
+        finally:
+            connection.close()
+
+    def hammer(self, path: str, clients: int, rounds: int) -> list[float]:
+        """What each request waited when *clients* clients ask one after another, *rounds* times each."""
+        barrier = threading.Barrier(clients)
+
+        def one() -> list[float]:
+            barrier.wait()
+            return [self.get(path)[2] for _ in range(rounds)]
+
+        with ThreadPoolExecutor(clients) as pool:
+            return [wait for future in [pool.submit(one) for _ in range(clients)] for wait in future.result()]
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Ends it; the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(15)
+
+
+@contextmanager
+def running(command: list[str], sink: Sink | None, **environment: str) -> Iterator[Running]:
+    """
+    A server process that has answered once and reports to *sink* each half second.
+
+    ``{port}`` in the command becomes a free port.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = tempfile.mkdtemp(prefix="tidemark-test-")
+    output = Path(folder, "output.log")
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("TIDEMARK_", "OTEL_", "TEST_"))}
+    env |= {
+        "DJANGO_SETTINGS_MODULE": "tests.project.settings",
+        "PYTHONPATH": str(ROOT),
+        "OTEL_SERVICE_NAME": "shop",
+        "TIDEMARK_EXPORT_INTERVAL": "0.5",
+        "TIDEMARK_ENDPOINT": sink.url if sink is not None else "http://127.0.0.1:9",
+        "HOME": folder,
+    }
+    env |= environment
+    with output.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, *(part.format(port=port) for part in command)],
+            cwd=ROOT,
+            env=env,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    server = Running(port, process, output)
+
+    def answers() -> bool:
+        assert process.poll() is None, output.read_text()
+        try:
+            return server.get("/", timeout=2)[0] == 200
+        except OSError:
+            return False
+
+    try:
+        until(answers, 20)
+        yield server
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def gunicorn(*arguments: str) -> list[str]:
+    """gunicorn serving the test project by WSGI."""
+    return [
+        *("-m", "gunicorn", "--no-control-socket", "--bind", "127.0.0.1:{port}", "--graceful-timeout", "3"),
+        *arguments,
+        "tests.project.wsgi:application",
+    ]
+
+
+def uvicorn(*arguments: str) -> list[str]:
+    """uvicorn serving the test project by ASGI."""
+    return ["-m", "uvicorn", "--port", "{port}", *arguments, "tests.project.asgi:application"]

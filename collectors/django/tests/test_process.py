@@ -1,0 +1,96 @@
+import pytest
+
+from tests.serving import gunicorn, running, uvicorn
+from tests.sink import Sink, quantile, until
+
+GTHREAD = gunicorn("--worker-class", "gthread", "--threads", "2")
+GIL = ("gil", "process")
+
+
+def test_the_lock_is_told_from_a_quiet_interpreter(sink: Sink) -> None:
+    with running(GTHREAD, sink) as server:
+        until(lambda: sum(point.count for point in sink.resource("wait", *GIL)) > 80)
+        quiet = quantile(sink.resource("wait", *GIL), 0.5)
+        quiet_busy = sink.resource("busy", *GIL)[-1].value
+        server.get("/burners/1/")
+        sink.metrics.clear()
+        until(lambda: sum(point.count for point in sink.resource("wait", *GIL)) > 120)
+        burning = quantile(sink.resource("wait", *GIL)[1:], 0.5)
+        burning_busy = sink.resource("busy", *GIL)[-1].value
+        until(lambda: sink.resource("busy", "cpu", "process"))
+        server.process.kill()
+    assert quiet < 0.001
+    # One computing thread gives the lock away after each switch interval, 5 ms.
+    assert 0.003 < burning < 0.012
+    assert quiet_busy < 0.4
+    assert burning_busy > 0.8
+    assert {point.value for point in sink.points("tidemark.cpython.gil.switch_interval")} == {0.005}
+
+
+def test_memory_threads_and_processor_of_the_process(sink: Sink) -> None:
+    with running(GTHREAD, sink):
+        until(lambda: len(sink.points("tidemark.process.memory.uss")) >= 2)
+    rss, pss, uss = (
+        sink.points(name)[-1].value
+        for name in ("process.memory.usage", "tidemark.process.memory.pss", "tidemark.process.memory.uss")
+    )
+    assert 20e6 < uss <= pss <= rss * 1.02 < 300e6
+    assert max(point.value for point in sink.points("process.thread.count")) >= 4
+    assert sink.points("process.open_file_descriptor.count")[-1].value > 3
+    assert {point.attributes["cpu.mode"] for point in sink.points("process.cpu.time")} == {"user", "system"}
+    roles = {point.attributes["tidemark.thread.role"] for point in sink.points("tidemark.thread.cpu.time")}
+    assert roles == {"main", "agent"}
+    assert {point.attributes["cpython.gc.generation"] for point in sink.points("cpython.gc.collections")} == {0, 1, 2}
+
+
+def test_the_agent_measures_its_own_cost_and_it_is_small(sink: Sink) -> None:
+    with running(GTHREAD, sink):
+        until(lambda: len({point.time_ns for point in sink.metrics}) >= 7, 20)
+    times = sorted({point.time_ns for point in sink.metrics})
+    spent = sum(point.value for point in sink.points("tidemark.agent.cpu.time") if point.time_ns > times[0])
+    assert 0 < spent / ((times[-1] - times[0]) / 1e9) < 0.06
+    assert sink.points("tidemark.agent.export.duration")
+    assert not sink.points("tidemark.agent.errors")
+    assert not sink.points("tidemark.agent.adapter_errors")
+
+
+def test_an_unreachable_ingest_costs_nothing_visible() -> None:
+    with running(GTHREAD, None, TIDEMARK_EXPORT_INTERVAL="0.2") as server:
+        waits = sorted(server.get("/")[2] for _ in range(200))
+        assert waits[100] < 0.05
+        assert server.stop() == 0
+        log = server.output.read_text()
+    assert log.count("cannot be reached") <= 1
+    assert "Traceback" not in log
+
+
+def test_disabled_means_no_thread_and_no_word(sink: Sink) -> None:
+    with running(GTHREAD, sink, TIDEMARK_DISABLED="1") as server:
+        server.get("/")
+        server.stop()
+    assert sink.metrics == []
+    assert "tidemark" not in server.output.read_text()
+
+
+@pytest.mark.parametrize("command", [GTHREAD, uvicorn()], ids=["wsgi", "asgi"])
+def test_a_project_without_a_database_works(sink: Sink, command: list[str]) -> None:
+    with running(command, sink) as server:
+        assert server.get("/")[:2] == (200, b"ok")
+        assert server.get("/books/")[0] == 500
+        until(lambda: sink.points("http.server.request.duration", http__route="/"))
+    assert not sink.points("db.client.operation.duration")
+    assert not sink.points("tidemark.agent.errors")
+
+
+def test_runserver_reports_from_the_serving_process_only(sink: Sink) -> None:
+    with running(["-m", "django", "runserver", "127.0.0.1:{port}"], sink) as server:
+        child = int(server.get("/pid/")[1])
+        until(lambda: sink.points("http.server.request.duration", http__route="/pid/"))
+    assert {point.resource["process.pid"] for point in sink.metrics} == {child}
+    assert {point.resource["tidemark.server"] for point in sink.metrics} == {"runserver"}
+
+
+def test_the_token_is_sent_as_bearer(sink: Sink) -> None:
+    with running(GTHREAD, sink, TIDEMARK_TOKEN="a secret"):
+        until(lambda: sink.headers)
+    assert sink.headers[0]["Authorization"] == "Bearer a secret"

@@ -1,0 +1,124 @@
+import re
+
+import pytest
+
+from tests.serving import gunicorn, running, uvicorn
+from tests.sink import Sink, mean, until
+
+GTHREAD = gunicorn("--worker-class", "gthread", "--threads", "4")
+DURATION = "db.client.operation.duration"
+
+
+@pytest.mark.parametrize("command", [GTHREAD, uvicorn()], ids=["wsgi", "asgi"])
+def test_a_page_that_repeats_a_query_is_an_n_plus_one_event(sink: Sink, sqlite: str, command: list[str]) -> None:
+    with running(command, sink, TEST_SQLITE=sqlite) as server:
+        assert server.get("/books/")[0] == 200
+        event = until(lambda: sink.events("tidemark.db.n_plus_one"))
+        server.stop()
+    assert len(event) == 1
+    assert event[0]["http.route"] == "/books/"
+    assert event[0]["db.query.summary"] == "SELECT library_author"
+    assert event[0]["tidemark.db.relation"] == "Book.author"
+    assert re.fullmatch(r"project/views\.py:\d+ books\.?.*", event[0]["tidemark.db.site"])
+    assert sum(point.value for point in sink.points("tidemark.db.n_plus_one", http__route="/books/")) == 1
+    assert mean(sink.points("tidemark.db.queries_per_request", http__route="/books/")) == 21
+    runs = sink.points(DURATION, db__query__summary="SELECT library_author", http__route="/books/")
+    assert sum(point.count for point in runs) == 20
+    attributes = runs[0].attributes
+    assert attributes["db.query.text"].endswith('WHERE "library_author"."id" = %s LIMIT ?')
+    assert attributes["db.operation.name"] == "SELECT"
+    assert attributes["db.system.name"] == "sqlite"
+    assert attributes["tidemark.db.alias"] == "default"
+    assert sink.points("db.client.connection.create_time", tidemark__db__connect__kind="connect")
+
+
+def test_the_phases_of_a_request_add_up_to_its_duration(sink: Sink, sqlite: str) -> None:
+    with running(GTHREAD, sink, TEST_SQLITE=sqlite, TIDEMARK_TRACES="0") as server:
+        server.get("/page/")
+        server.get("/cached/once/")
+        server.get("/sleep/200/")
+        server.stop()
+    for route in ("/page/", "/cached/<str:key>/", "/sleep/<int:milliseconds>/"):
+        parts = {
+            point.attributes["tidemark.phase"]: point.value
+            for point in sink.points("tidemark.http.server.phase.duration", http__route=route)
+        }
+        inside = sum(seconds for phase, seconds in parts.items() if phase != "queue")
+        assert inside == pytest.approx(
+            sink.points("http.server.request.duration", http__route=route)[0].value, rel=0.01
+        )
+        assert {"queue", "view", "send"} <= parts.keys()
+        if route == "/page/":
+            assert {"template", "db"} <= parts.keys()
+        if route.startswith("/cached"):
+            assert "cache" in parts
+    assert sink.points("tidemark.http.server.cpu.duration", http__route="/sleep/<int:milliseconds>/")[0].value < 0.1
+    assert sink.points("tidemark.template.render.duration", tidemark__template__name="page.html")[0].count == 1
+    assert sink.spans == []
+
+
+def test_cache_hits_and_misses(sink: Sink) -> None:
+    with running(gunicorn(), sink) as server:
+        for _ in range(3):
+            server.get("/cached/key/")
+        server.stop()
+    alias = {"tidemark__cache__alias": "default"}
+    assert sum(point.value for point in sink.points("tidemark.cache.misses", **alias)) == 1
+    assert sum(point.value for point in sink.points("tidemark.cache.hits", **alias)) == 2
+    operations = {
+        point.attributes["tidemark.cache.operation"] for point in sink.points("tidemark.cache.operation.duration")
+    }
+    assert operations == {"get", "set"}
+
+
+def test_a_streamed_body_is_part_of_the_request(sink: Sink) -> None:
+    with running(GTHREAD, sink) as server:
+        server.get("/stream/")
+        server.stop()
+    assert mean(sink.points("http.server.request.duration", http__route="/stream/")) >= 0.3
+    send = sink.points("tidemark.http.server.phase.duration", http__route="/stream/", tidemark__phase="send")
+    assert mean(send) >= 0.29
+
+
+def test_a_proxy_header_counts_where_the_socket_does_not_tell(sink: Sink) -> None:
+    import time
+
+    with running(["-m", "django", "runserver", "--noreload", "127.0.0.1:{port}"], sink) as server:
+        server.get("/sleep/1/", headers={"X-Request-Start": f"t={time.time() - 2:.3f}"})
+        queued = until(lambda: sink.points("tidemark.http.server.queue.duration", tidemark__queue__source="header"))
+    assert 2 <= mean(queued) < 2.5
+
+
+def test_a_request_that_stands_still_is_sampled_and_its_trace_kept(sink: Sink) -> None:
+    with running(GTHREAD, sink, TIDEMARK_TRACE_RATIO="0") as server:
+        server.get("/")
+        server.get("/sleep/1300/")
+        server.get("/fail/")
+        server.stop()
+    event, record = next((found for found in sink.logs if found[1].event_name == "tidemark.stall"), ({}, None))
+    assert record is not None
+    assert event["http.route"] == "/sleep/<int:milliseconds>/"
+    assert event["code.function.name"] == "sleep"
+    assert event["tidemark.resource.kind"] == "thread_pool"
+    assert 1 <= event["tidemark.stall.duration"] < 1.3
+    assert ";sleep (project/views.py:" in event["code.stacktrace"]
+    names = {span.name: span for span in sink.spans}
+    assert set(names) == {"GET /sleep/<int:milliseconds>/", "GET /fail/"}
+    assert names["GET /sleep/<int:milliseconds>/"].trace_id == record.trace_id
+
+
+def test_sampled_requests_join_the_callers_trace_with_their_queries(sink: Sink, sqlite: str) -> None:
+    trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    with running(GTHREAD, sink, TEST_SQLITE=sqlite, TIDEMARK_TRACE_RATIO="0") as server:
+        server.get("/books/", headers={"traceparent": f"00-{trace}-{parent}-01"})
+        server.stop()
+    server_span = next(span for span in sink.spans if span.name == "GET /books/")
+    queries = [span for span in sink.spans if span.parent_span_id == server_span.span_id]
+    assert server_span.trace_id.hex() == trace
+    assert server_span.parent_span_id.hex() == parent
+    assert len(queries) == 21
+    assert len({span.span_id for span in sink.spans}) == 22
+    for span in queries:
+        assert span.trace_id.hex() == trace
+        assert server_span.start_time_unix_nano <= span.start_time_unix_nano <= span.end_time_unix_nano
+        assert "db.query.text" in {attribute.key for attribute in span.attributes}

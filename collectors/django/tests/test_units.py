@@ -1,0 +1,259 @@
+import gzip
+import threading
+import time
+from collections.abc import Iterator
+from math import ceil, log2
+
+import pytest
+
+from tests.sink import until
+from tidemark_django import config, encode, executors, net, runtime, semconv
+from tidemark_django.agent import MAX_ROUTES, Agent
+from tidemark_django.agg import Counter, Histogram, Registry
+from tidemark_django.config import Config
+from tidemark_django.export import MAX_QUEUED, MAX_QUEUED_BYTES, Exporter
+from tidemark_django.identity import Server
+from tidemark_django.memory import Slope
+from tidemark_django.saturation import Reading, Resource
+from tidemark_django.statements import MAX_STATEMENTS, StatementCache, normalise
+
+
+@pytest.fixture
+def agent() -> Iterator[Agent]:
+    """An agent without threads, installed as this process's."""
+    runtime.agent = Agent(Config(endpoint="http://127.0.0.1:9"), Server("test"))
+    yield runtime.agent
+    runtime.agent = None
+
+
+@pytest.mark.parametrize("value", [2e-6, 0.001, 0.5, 1.0, 1.0000001, 2.0, 3.7, 600.0])
+def test_a_bucket_holds_the_values_up_to_its_upper_bound(value: float) -> None:
+    histogram = Histogram()
+    histogram.record(value)
+    state = histogram.take()
+    assert state is not None
+    (index,) = state.buckets
+    assert index == ceil(log2(value) * 16) - 1
+    assert 2 ** (index / 16) < value * (1 + 1e-12)
+    assert value <= 2 ** ((index + 1) / 16) * (1 + 1e-12)
+
+
+def test_a_histogram_keeps_zero_apart_and_starts_anew() -> None:
+    histogram = Histogram()
+    for value in (0.0, 1e-6, -0.1, 0.25):
+        histogram.record(value)
+    state = histogram.take()
+    assert state is not None
+    assert (state.count, state.zero, state.total, state.low, state.high) == (4, 3, 0.25, 0.0, 0.25)
+    assert histogram.take() is None
+
+
+def test_no_record_of_many_threads_is_lost() -> None:
+    histogram, counter = Histogram(), Counter()
+
+    def work() -> None:
+        for _ in range(5000):
+            histogram.record(0.01)
+            counter.add()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    taken = 0
+    while any(thread.is_alive() for thread in threads):
+        state = histogram.take()
+        taken += state.count if state else 0
+    state = histogram.take()
+    assert taken + (state.count if state else 0) == 20000
+    assert counter.take() == 20000
+
+
+def test_series_past_the_limit_are_counted_as_other() -> None:
+    registry = Registry(series_per_metric=3)
+    for number in range(10):
+        registry.histogram("http.server.request.duration", (("http.route", f"/{number}"),)).record(1)
+    routes = {dict(point.attributes)["http.route"] for point in registry.take()}
+    assert routes == {"/0", "/1", "/2", "_other"}
+
+
+def test_routes_past_the_cap_are_other(agent: Agent) -> None:
+    for number in range(MAX_ROUTES):
+        assert agent.route(f"/{number}") == f"/{number}"
+    assert agent.route("/one more") == "_other"
+    assert agent.route("/0") == "/0"
+
+
+@pytest.mark.parametrize(
+    ("sql", "text", "summary"),
+    [
+        ("SELECT * FROM a WHERE b IN (%s, %s, %s)", "SELECT * FROM a WHERE b IN (%s)", "SELECT a"),
+        (
+            'INSERT INTO "shop"."b" (x, y) VALUES (%s, %s), (%s, %s)',
+            'INSERT INTO "shop"."b" (x, y) VALUES (%s)',
+            "INSERT shop.b",
+        ),
+        ("select a from t where n = 'x;--' and m = 12", "select a from t where n = ? and m = ?", "SELECT t"),
+        ('UPDATE "a1" SET "c2" = 1.5e3', 'UPDATE "a1" SET "c2" = ?', "UPDATE a1"),
+        ("SELECT a.id FROM a JOIN b ON a.id = b.a_id", "SELECT a.id FROM a JOIN b ON a.id = b.a_id", "SELECT a b"),
+        ('SAVEPOINT "s140_x1"', "SAVEPOINT", "SAVEPOINT"),
+        ("  /* hint */ DELETE\nFROM t;", "DELETE FROM t", "DELETE t"),
+        ("", "", "OTHER"),
+    ],
+)
+def test_statements_lose_their_literals(sql: str, text: str, summary: str) -> None:
+    statement = normalise(sql)
+    assert (statement.text, statement.summary) == (text, summary)
+
+
+def test_statements_are_bounded() -> None:
+    cache = StatementCache()
+    for number in range(MAX_STATEMENTS + 2500):
+        cache.get(f"SELECT a{number} FROM t")
+    assert cache.get("SELECT fresh FROM t").text == "_other"
+    assert cache.get("SELECT a1 FROM t").text == "SELECT a1 FROM t"
+    assert len(cache._raw) <= 2000
+
+
+def test_long_statements_are_cut_at_1024_characters() -> None:
+    assert len(normalise("SELECT " + ", ".join(f"column_{n}x" for n in range(2000))).text) == 1024
+
+
+def test_the_environment_wins_over_the_setting_and_bad_values_are_ignored(caplog: pytest.LogCaptureFixture) -> None:
+    found = config.load(
+        {"TIDEMARK_EXPORT_INTERVAL": "2.5", "TIDEMARK_TRACE_RATIO": "7", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://o:1/"},
+        {"EXPORT_INTERVAL": 60, "TOKEN": "t", "ENDPOINT": "http://setting:1"},
+    )
+    assert (found.export_interval, found.trace_ratio, found.token) == (2.5, 0.01, "t")
+    assert found.endpoint == "http://o:1"
+    assert "TIDEMARK_TRACE_RATIO='7' is ignored" in caplog.text
+    assert config.load({"TIDEMARK_ENDPOINT": "nonsense"}, {}).endpoint == Config().endpoint
+    assert config.load({"OTEL_SDK_DISABLED": "true"}, {}).disabled
+
+
+@pytest.mark.parametrize("header", ["t=1000.25", "1000250", "1000250000, 5"])
+def test_proxy_stamps_in_any_unit(header: str) -> None:
+    scale = {"t": 1.0}
+    now = 1_700_001_000.5
+    value = {"t=1000.25": "t=1700001000.25", "1000250": "1700001000250", "1000250000, 5": "1700001000250000, 5"}[header]
+    assert scale
+    assert net.since_header(value, now) == pytest.approx(0.25, abs=1e-3)
+
+
+def test_nonsense_stamps_are_dropped() -> None:
+    assert net.since_header("soon", 1.7e9) is None
+    assert net.since_header("t=1600000000", 1.7e9) is None
+
+
+def test_batches_for_an_absent_ingest_are_bounded_and_the_loss_is_counted(agent: Agent) -> None:
+    exporter = Exporter(agent, list)
+    for _ in range(MAX_QUEUED + 10):
+        exporter._push("metrics", b"x" * 100, 7)
+    assert len(exporter._queue) == MAX_QUEUED
+    assert agent.registry.counter("tidemark.agent.dropped", (("tidemark.dropped.reason", "queue_full"),)).take() == 70
+    import os
+
+    for _ in range(12):
+        exporter._push("metrics", os.urandom(1024 * 1024), 1)
+    assert exporter._queued_bytes <= MAX_QUEUED_BYTES
+    assert sum(len(batch.body) for batch in exporter._queue) == exporter._queued_bytes
+
+
+def test_an_absent_ingest_is_asked_less_and_less_often(agent: Agent) -> None:
+    exporter = Exporter(agent, list)
+    exporter._push("metrics", b"x", 1)
+    exporter._drain(1)
+    first = exporter._not_before - time.monotonic()
+    exporter._not_before = 0
+    exporter._drain(1)
+    assert 0.3 < first <= 1
+    assert first < exporter._not_before - time.monotonic() <= 2
+    assert len(exporter._queue) == 1
+    started = time.monotonic()
+    exporter._drain(1)
+    assert time.monotonic() - started < 0.05
+
+
+def test_a_resource_reports_mean_and_maximum_of_its_ticks_and_no_more_than_it_knows() -> None:
+    readings = [Reading(2, 0, 0), Reading(2, 2, 3), Reading(2, 2, 0), Reading(2, 2, 1), Reading(2, 2, 5, 0.5)]
+    resource = Resource(Registry(), "thread_pool", "test", lambda: readings.pop(0))
+    for _ in range(4):
+        resource.tick(0.25)
+    values = {point.metric.removeprefix("tidemark.resource."): point.value for point in resource.take()}
+    assert values == {
+        "busy": 1.5,
+        "busy.max": 2,
+        "waiting": 1.0,
+        "waiting.max": 3,
+        "saturated_time": 0.5,
+        "capacity": 2,
+        "stall_age": 0.5,
+    }
+    unknown = Resource(Registry(), "executor", "free", lambda: Reading(busy=1))
+    unknown.tick(0.25)
+    assert {point.metric for point in unknown.take()} == {"tidemark.resource.busy", "tidemark.resource.busy.max"}
+
+
+def test_cancelled_work_does_not_wait_for_ever(agent: Agent) -> None:
+    release = threading.Event()
+    with executors.GlobalExecutor(max_workers=1) as executor:
+        executor.submit(release.wait)
+        futures = [executor.submit(int) for _ in range(5)]
+        watch = agent.executors["asgiref.global"]
+        until(lambda: watch.read().busy == 1)
+        assert watch.read().waiting == 5
+        assert (watch.read().stall_age or 0) > 0
+        for future in futures[:3]:
+            future.cancel()
+        assert watch.read().waiting == 2
+        release.set()
+    assert (watch.read().waiting, watch.read().busy) == (0, 0)
+
+
+def test_memory_per_connection_is_absent_while_the_variation_is_small() -> None:
+    slope = Slope()
+    for count in range(40):
+        slope.add(count, 1_000_000 + count * 30_000)
+    assert slope.fit() is None
+    for count in range(40, 100):
+        slope.add(count, 1_000_000 + count * 30_000)
+    for count in range(99, 0, -1):
+        slope.add(count, 9_000_000)
+    fitted = slope.fit()
+    assert fitted is not None
+    assert fitted[0] == pytest.approx(30_000, rel=0.05)
+
+
+def test_a_child_process_does_not_inherit_the_agent(agent: Agent) -> None:
+    import os
+
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if runtime.agent is None else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert runtime.agent is agent
+
+
+def test_every_metric_named_in_the_source_is_in_the_registry() -> None:
+    import re
+    from pathlib import Path
+
+    source = Path(encode.__file__).parent
+    prefixes = ("tidemark.", "http.server.", "db.client.", "process.", "cpython.")
+    named = {
+        match
+        for file in source.rglob("*.py")
+        if file.name != "semconv.py"
+        for match in re.findall(r'"([a-z_]+(?:\.[a-z_]+){1,4})"', file.read_text())
+        if match.startswith(prefixes) and re.search(r"duration|\.memory|\.time|_count|\.hits|\.misses|hops", match)
+    }
+    assert named - set(semconv.METRICS) == set()
+
+
+def test_an_export_is_a_valid_message(agent: Agent) -> None:
+    agent.histogram("tidemark.agent.export.duration").record(0.25)
+    body = encode.metrics_request(agent.identity, agent.registry.take(), 1, 2)
+    assert gzip.decompress(gzip.compress(body, 1)) == body
+    from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+
+    metric = ExportMetricsServiceRequest.FromString(body).resource_metrics[0].scope_metrics[0].metrics[0]
+    assert metric.exponential_histogram.data_points[0].positive.offset == -33
