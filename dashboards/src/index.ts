@@ -1,3 +1,4 @@
+export { DATASOURCE_TYPE, DATASOURCE_UID } from "./datasource.ts";
 export { grafanaInterval, parseInterval } from "./interval.ts";
 export {
   type AnnotationJson,

@@ -74,7 +74,8 @@ export const compare: DashboardSpec = {
         lines({
           id: 13,
           title: "How many requests fail?",
-          description: "Share of requests answered with 5xx.",
+          description:
+            "Share of requests answered with 5xx. A runtime that answers fast by failing has not won anything.",
           width: 8,
           unit: "percentunit",
           sql: aggregateSeries({

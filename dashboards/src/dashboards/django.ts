@@ -219,7 +219,8 @@ export const django: DashboardSpec = {
         lines({
           id: 341,
           title: "How long does a query take?",
-          description: "p95 of one operation, by database alias.",
+          description:
+            "p95 of one operation, by database alias. One alias only: its statements; all of them: the database server.",
           width: 12,
           unit: "s",
           sql: quantileSeries({

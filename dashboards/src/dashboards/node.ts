@@ -196,7 +196,8 @@ LIMIT 30`,
         lines({
           id: 233,
           title: "How long does a query take?",
-          description: "p95 of one operation, by pool, without the wait for a connection.",
+          description:
+            "p95 of one operation, by pool, without the wait for a connection. Rises with every pool: the database. With one: its statements.",
           width: 8,
           unit: "s",
           sql: quantileSeries({
@@ -242,7 +243,8 @@ LIMIT 30`,
         lines({
           id: 243,
           title: "How large is the heap?",
-          description: "V8 heap in use, all spaces, per process.",
+          description:
+            "V8 heap in use, all spaces, per process. A floor that rises from collection to collection is a leak.",
           width: 8,
           unit: "bytes",
           sql: processGauge("v8js.memory.heap.used", "node"),

@@ -1,6 +1,7 @@
 import type { Builder, Dataquery } from "@grafana/grafana-foundation-sdk/cog";
+import { DATASOURCE_TYPE, DATASOURCE_UID } from "../datasource.ts";
 
-export const DATASOURCE = { type: "grafana-clickhouse-datasource", uid: "tidemark-clickhouse" } as const;
+export const DATASOURCE = { type: DATASOURCE_TYPE, uid: DATASOURCE_UID } as const;
 /** Version of the plugin whose query model this is. */
 const PLUGIN_VERSION = "4.14.1";
 

@@ -52,8 +52,8 @@ export function rulesFor(profile: Profile): readonly Rule[] {
     {
       id: "tidemark-event-loop-wait",
       title: "Requests wait for the event loop",
-      sql: `SELECT toString(service) AS service, toString(runtime) AS runtime, toString(instance) AS instance, toString(name) AS resource,
-  toFloat64(${P95}) AS value
+      sql: `SELECT CAST(service, 'String') AS service, CAST(runtime, 'String') AS runtime, CAST(instance, 'String') AS instance, CAST(name, 'String') AS resource,
+  ifNull(toFloat64(${P95}), 0) AS value
 FROM ${RESOURCES}
 WHERE $__timeFilter(ts) AND kind = 'event_loop' AND ${settled(wait.windowSeconds)}
 GROUP BY service, runtime, instance, resource
@@ -82,7 +82,7 @@ HAVING sum(wait_count) >= ${MIN_WAITS}`,
     {
       id: "tidemark-event-loop-blocked",
       title: "An event loop stands still",
-      sql: `SELECT toString(service) AS service, toString(runtime) AS runtime, toString(instance) AS instance, toString(name) AS resource,
+      sql: `SELECT CAST(service, 'String') AS service, CAST(runtime, 'String') AS runtime, CAST(instance, 'String') AS instance, CAST(name, 'String') AS resource,
   toFloat64(greatest(ifNull(max(stall_age), 0), ifNull(max(wait_max), 0))) AS value
 FROM ${RESOURCES}
 WHERE $__timeFilter(ts) AND kind = 'event_loop' AND ${settled(instant.windowSeconds)}
@@ -110,8 +110,8 @@ HAVING count() >= ${MIN_EXPORTS}`,
     {
       id: "tidemark-busy-threads",
       title: "All workers or threads are busy",
-      sql: `SELECT toString(service) AS service, toString(runtime) AS runtime, toString(kind) AS kind, toString(name) AS resource,
-  toFloat64(sum(busy) / sum(capacity)) AS value
+      sql: `SELECT CAST(service, 'String') AS service, CAST(runtime, 'String') AS runtime, CAST(kind, 'String') AS kind, CAST(name, 'String') AS resource,
+  ifNull(toFloat64(sum(busy) / sum(capacity)), 0) AS value
 FROM ${RESOURCES}
 WHERE $__timeFilter(ts) AND ${REQUEST_THREADS} AND capacity > 0 AND busy IS NOT NULL
 GROUP BY service, runtime, kind, resource
@@ -139,8 +139,8 @@ HAVING count() >= ${MIN_EXPORTS}`,
     {
       id: "tidemark-hidden-queue",
       title: "Requests queue before the application sees them",
-      sql: `SELECT toString(service) AS service, toString(runtime) AS runtime, toString(kind) AS kind, toString(name) AS resource,
-  toFloat64(${P95}) AS value
+      sql: `SELECT CAST(service, 'String') AS service, CAST(runtime, 'String') AS runtime, CAST(kind, 'String') AS kind, CAST(name, 'String') AS resource,
+  ifNull(toFloat64(${P95}), 0) AS value
 FROM ${RESOURCES}
 WHERE $__timeFilter(ts) AND kind IN ('thread_pool', 'worker', 'executor') AND NOT (${LIBUV})
 GROUP BY service, runtime, kind, resource
@@ -167,7 +167,7 @@ HAVING sum(wait_count) >= ${MIN_WAITS} AND ifNull(max(waiting_max), 1) >= 1`,
     {
       id: "tidemark-libuv-pool",
       title: "Node's thread pool is full",
-      sql: `SELECT toString(service) AS service, toString(runtime) AS runtime, toString(instance) AS instance, toString(name) AS resource,
+      sql: `SELECT CAST(service, 'String') AS service, CAST(runtime, 'String') AS runtime, CAST(instance, 'String') AS instance, CAST(name, 'String') AS resource,
   toFloat64(greatest(ifNull(${P95}, 0), ifNull(argMax(stall_age, ts), 0))) AS value
 FROM ${RESOURCES}
 WHERE $__timeFilter(ts) AND ${LIBUV} AND ${settled(wait.windowSeconds)}
@@ -197,8 +197,8 @@ HAVING count() >= ${MIN_EXPORTS}`,
     {
       id: "tidemark-listen-queue",
       title: "A listen queue fills up",
-      sql: `SELECT toString(service) AS service, toString(runtime) AS runtime, toString(listener_id) AS resource,
-  toFloat64(if(sum(rejected) > 0 AND max(waiting_max) > 0, greatest(1, max(waiting_max) / max(capacity)), max(waiting_max) / max(capacity))) AS value
+      sql: `SELECT CAST(service, 'String') AS service, CAST(runtime, 'String') AS runtime, CAST(listener_id, 'String') AS resource,
+  ifNull(toFloat64(greatest(if(sum(rejected) > 0 AND max(waiting_max) > 0, 1, 0), max(waiting_max / capacity))), 0) AS value
 FROM ${RESOURCES}
 WHERE $__timeFilter(ts) AND kind = 'listen_queue' AND capacity > 0 AND waiting_max IS NOT NULL
 GROUP BY service, runtime, resource
@@ -224,8 +224,8 @@ HAVING count() >= ${MIN_EXPORTS}`,
     {
       id: "tidemark-database-pool",
       title: "Requests wait for a database connection",
-      sql: `SELECT toString(service) AS service, toString(runtime) AS runtime, toString(name) AS resource,
-  toFloat64(${P95}) AS value
+      sql: `SELECT CAST(service, 'String') AS service, CAST(runtime, 'String') AS runtime, CAST(name, 'String') AS resource,
+  ifNull(toFloat64(${P95}), 0) AS value
 FROM ${RESOURCES}
 WHERE $__timeFilter(ts) AND kind = 'db_pool'
 GROUP BY service, runtime, resource
@@ -253,7 +253,7 @@ HAVING sum(wait_count) >= ${MIN_WAITS}`,
     {
       id: "tidemark-telemetry-absent",
       title: "A service went silent",
-      sql: `SELECT toString(service) AS service, toString(runtime) AS runtime,
+      sql: `SELECT CAST(service, 'String') AS service, CAST(runtime, 'String') AS runtime,
   toFloat64(greatest(0, toFloat64(now64(3)) - toFloat64(max(ts)))) AS value
 FROM ${RESOURCES}
 WHERE $__timeFilter(ts)

@@ -1,0 +1,113 @@
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { loadDashboards } from "../src/load.ts";
+import { expand } from "../src/macros.ts";
+import { BOTTLENECK_CODES, bottleneckByWindow } from "../src/sql/bottleneck.ts";
+import { startTestEngine, type TestEngine } from "./support/engine.ts";
+import { type StoryTimes, storyTimes, writeStory } from "./support/story.ts";
+
+let engine: TestEngine;
+let times: StoryTimes;
+
+beforeAll(async () => {
+  engine = await startTestEngine();
+  times = storyTimes(new Date(Math.floor(Date.now() / 1000) * 1000));
+  await writeStory(engine.writer, times, 2);
+});
+
+afterAll(async () => {
+  await engine.stop();
+});
+
+interface Verdict {
+  readonly window_start: string;
+  readonly runtime: string;
+  readonly service: string;
+  readonly bottleneck: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly u: number | null;
+  readonly w_p95: number;
+}
+
+async function verdicts(from: Date, to: Date, windowSeconds?: number): Promise<readonly Verdict[]> {
+  const result = await engine.reader.query({
+    query: bottleneckByWindow(from, to, windowSeconds),
+    format: "JSONEachRow",
+  });
+  return (await result.json()) as unknown as Verdict[];
+}
+
+const EXPECTED: Readonly<Record<string, { node: string; django: string }>> = {
+  calm: { node: "none", django: "none" },
+  "slow database": { node: "db_pool/main", django: "thread_pool/gunicorn-gthread" },
+  "CPU burst": { node: "event_loop/main", django: "thread_pool/gunicorn-gthread" },
+  hashing: { node: "thread_pool/fast", django: "thread_pool/gunicorn-gthread" },
+  recovery: { node: "none", django: "none" },
+};
+
+it.each(Object.entries(EXPECTED))("names the bottleneck of both runtimes in the phase %s", async (name, expected) => {
+  const phase = times.phases.find((each) => each.name === name);
+  const from = new Date((phase?.from.getTime() ?? 0) + 1000);
+  const to = new Date((phase?.to.getTime() ?? 0) + 1000);
+  const found = await verdicts(from, to);
+  expect(Object.fromEntries(found.map((row) => [row.runtime, row.bottleneck]))).toEqual(expected);
+});
+
+it("gives U and W of the resource it names", async () => {
+  const phase = times.phases[1];
+  const found = await verdicts(phase?.from ?? times.from, phase?.to ?? times.to);
+  const node = found.find(({ runtime }) => runtime === "node");
+  const django = found.find(({ runtime }) => runtime === "django");
+  expect(node).toMatchObject({ kind: "db_pool", name: "main", service: "bookshop-node" });
+  expect(node?.u).toBeCloseTo(0.97, 1);
+  expect(Math.abs((node?.w_p95 ?? 0) / 1.5 - 1)).toBeLessThan(0.1);
+  expect(Math.abs((django?.w_p95 ?? 0) / 3 - 1)).toBeLessThan(0.1);
+});
+
+it("gives one verdict per runtime and window", async () => {
+  const found = await verdicts(times.from, times.to, 60);
+  expect(found.map(({ runtime }) => runtime)).toEqual(
+    Array.from({ length: found.length / 2 }, () => ["django", "node"]).flat(),
+  );
+  expect(new Set(found.map(({ window_start }) => window_start)).size).toBe(found.length / 2);
+});
+
+it("judges a loop that answers nothing by the age of what waits", async () => {
+  const at = times.to.getTime() + 3600_000;
+  const row = (ms: number, age: number) => ({
+    ts: new Date(at + ms).toISOString().replace("T", " ").replace("Z", ""),
+    service: "stuck",
+    runtime: "node",
+    environment: "",
+    host: "h",
+    instance: "s",
+    worker: "",
+    server: "",
+    group_id: "",
+    pid: 1,
+    kind: "event_loop",
+    name: "main",
+    scope: "process",
+    listener_id: "",
+    capacity: 1,
+    busy: 1,
+    stall_age: age,
+    points: 3,
+  });
+  await engine.writer.insert({ table: "resource_samples", values: [row(0, 2), row(1000, 3)], format: "JSONEachRow" });
+  const [found] = await verdicts(new Date(at), new Date(at + 2000));
+  expect(found).toMatchObject({ bottleneck: "event_loop/main", u: 1, w_p95: 3 });
+});
+
+it("draws the same verdicts in the overview's state timeline", async () => {
+  const panel = loadDashboards()
+    .flatMap(({ panels }) => panels)
+    .find(({ type }) => type === "state-timeline");
+  const sql = expand(panel?.targets?.[0]?.rawSql ?? "", { from: times.from, to: times.to, intervalMs: 5000 });
+  const result = await engine.reader.query({ query: sql, format: "JSONEachRow" });
+  const rows = (await result.json()) as unknown as { time: string; series: string; value: number }[];
+  const middle = new Date((times.phases[2]?.from.getTime() ?? 0) + 30_000).toISOString().slice(0, 19).replace("T", " ");
+  const at = [...rows].reverse().filter(({ time }) => time <= middle);
+  expect(at.find(({ series }) => series === "bookshop-node")?.value).toBe(BOTTLENECK_CODES.event_loop);
+  expect(at.find(({ series }) => series === "bookshop-django")?.value).toBe(BOTTLENECK_CODES.thread_pool);
+});
