@@ -25,8 +25,8 @@ export async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
-/** Starts a service and waits until it answers `path` with anything. */
-export async function startService(command: ServiceCommand, path = "/healthz"): Promise<RunningService> {
+/** Starts a service and waits until it answers. */
+export async function startService(command: ServiceCommand): Promise<RunningService> {
   const child = spawn(command.command, command.args, {
     cwd: command.cwd,
     env: { ...process.env, ...command.env },
@@ -47,7 +47,7 @@ export async function startService(command: ServiceCommand, path = "/healthz"): 
   for (;;) {
     if (child.exitCode !== null) throw new Error(`${command.name} ended with ${child.exitCode}: ${output}`);
     try {
-      const response = await fetch(command.url + path);
+      const response = await fetch(`${command.url}/healthz`);
       await response.arrayBuffer();
       return { name: command.name, url: command.url, child, stop };
     } catch (error) {
@@ -58,6 +58,16 @@ export async function startService(command: ServiceCommand, path = "/healthz"): 
     }
     await delay(POLL_MS);
   }
+}
+
+/** Starts services side by side; when one fails, the others are stopped before that is reported. */
+export async function startServices(commands: ServiceCommand[]): Promise<RunningService[]> {
+  const started = await Promise.allSettled(commands.map((command) => startService(command)));
+  const running = started.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+  const failed = started.find((result) => result.status === "rejected");
+  if (!failed) return running;
+  await Promise.all(running.map((service) => service.stop()));
+  throw failed.reason;
 }
 
 /** Process numbers of a process and of everything below it. */
