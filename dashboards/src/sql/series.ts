@@ -93,9 +93,9 @@ FROM (
 ORDER BY time`;
 }
 
-/** Upper bound of a row in seconds, to two digits: `0.001`, `0.0039`, `1`. */
+/** Upper bound of a row in seconds, two digits: `0.00098`, `0.50`, `1.0` (never `1`, which JavaScript objects would move to the front). */
 function bound(exponent: number): string {
-  return String(Number((2 ** exponent).toPrecision(2)));
+  return (2 ** exponent).toPrecision(2);
 }
 
 /** `(SELECT ...)` of one generic metric with the identity of its series; columns `ts, service, runtime, instance, worker, attributes, number`. */
