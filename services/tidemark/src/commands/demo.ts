@@ -59,6 +59,7 @@ export async function demo(flags: DemoFlags): Promise<void> {
     if (!flags.headless && !signal.aborted) openBrowser(`${running.urls.viewer}/d/${DASHBOARD}`);
     await Promise.race([load, aborted(signal)]);
     if (durationSeconds !== undefined && !signal.aborted) {
+      await lab.silence();
       const summary: Summary = await summarise(running, readySeconds);
       printSummary(summary);
       if (flags.json) process.stdout.write(`${JSON.stringify(summary)}\n`);

@@ -22,6 +22,8 @@ export interface Lab {
   readonly addresses: Readonly<Record<string, string>>;
   /** Plays the load story: once within the given seconds, or again and again until stopped. Settles at its end. */
   play(durationSeconds: number | undefined): Promise<string>;
+  /** Stops the services, which send what they still hold. */
+  silence(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -88,6 +90,9 @@ export async function startLab({
           args,
           env: { ...base, ...tokens, TIDEMARK_ENDPOINT: running.urls.otlp },
         });
+      },
+      silence: async () => {
+        await Promise.all(services.map(({ name }) => running.supervisor.stopOne(name)));
       },
       stop: () => postgres.stop(),
     };

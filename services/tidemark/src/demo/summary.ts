@@ -28,7 +28,10 @@ export interface Summary {
 
 type Client = ReturnType<typeof createStoreClient>;
 
-/** Waits until the ingest has handed over all it acknowledged, then judges each phase of the load's last story. */
+/**
+ * Judges each phase of the load's last story. What sends must have stopped before, or the counts of points move meanwhile;
+ * waits until the ingest has handed over all it acknowledged.
+ */
 export async function summarise({ urls }: Running, readySeconds: number): Promise<Summary> {
   const client = readerClient(urls);
   try {
