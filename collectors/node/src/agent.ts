@@ -2,10 +2,11 @@ import type { Socket } from "node:net";
 import { MessageChannel, Worker } from "node:worker_threads";
 import { identify } from "./identity.ts";
 import { Connections } from "./main/connections.ts";
+import { installDescription } from "./main/describe.ts";
 import { observeGarbageCollection } from "./main/garbage.ts";
 import { createGuard } from "./main/guard.ts";
 import { HttpRequests } from "./main/http-requests.ts";
-import { followFastify } from "./main/http-route.ts";
+import { followFastify, routeOf } from "./main/http-route.ts";
 import { heapSpaceNames, startLoopTicker } from "./main/loop-ticker.ts";
 import { Postgres } from "./main/postgres/postgres.ts";
 import { RepeatedStatements } from "./main/repeated-statements.ts";
@@ -15,7 +16,7 @@ import type { AgentOptions, Environment } from "./options.ts";
 import { monotonicMs } from "./shared/clock.ts";
 import { Control } from "./shared/control.ts";
 import type { MessageToWorker, WorkerData } from "./shared/messages.ts";
-import { startTracing } from "./traces/tracing.ts";
+import { type ActiveSpan, startTracing } from "./traces/tracing.ts";
 
 const EXIT_FLUSH_MS = 500;
 const WORKER_HEAP_MB = 64;
@@ -40,6 +41,14 @@ export function startAgent(options: AgentOptions, environment: Environment): Age
   const requests = new HttpRequests(series, control, contexts, (context, route) => repeated.check(context, route));
   const postgres = new Postgres(series, control, contexts);
   const connections = new Connections(series, (socket: Socket) => requests.connectionClosed(socket));
+  let activeSpan: ActiveSpan = () => undefined;
+  const description = installDescription(() => {
+    const span = activeSpan();
+    const context = contexts.current;
+    const route =
+      context !== undefined ? routeOf(context.request) : contexts.enabled ? undefined : requests.latestRoute;
+    return { route, traceId: span?.traceId, spanId: span?.spanId };
+  });
   const identity = identify(options, environment);
   const thread = new AgentThread(control, {
     options,
@@ -47,10 +56,11 @@ export function startAgent(options: AgentOptions, environment: Environment): Age
     threadPoolSize: threadPoolSize(environment),
     heapSpaces: heapSpaceNames(),
     series: series.definitions,
-    describe: "",
+    describe: description.name,
   });
   series.announce = (definition) => thread.post({ series: definition });
   const stops = [
+    description.remove,
     requests.start(guard),
     connections.start(guard),
     followFastify(guard),
@@ -66,7 +76,10 @@ export function startAgent(options: AgentOptions, environment: Environment): Age
   thread.start();
   if (options.traces) {
     try {
-      stops.push(startTracing(options, identity, (spans) => thread.post({ spans })).stop);
+      const tracing = startTracing(options, identity, (spans) => thread.post({ spans }));
+      stops.push(tracing.stop);
+      activeSpan = tracing.activeSpan;
+      contexts.enabled = true; // the SDK follows the context as well: the tax on promises is paid
     } catch {
       control.countError(); // metrics go on
     }
@@ -133,7 +146,8 @@ class AgentThread {
 
   /** A last export, while the process waits at most half a second; not at all when the last export failed. */
   flush(): void {
-    if (this.#worker === undefined || !this.#control.ready || this.#control.exportFailing) return;
+    const { ready, exportFailing, capturing } = this.#control;
+    if (this.#worker === undefined || !ready || (exportFailing && !capturing)) return;
     this.post({ flush: true });
     this.#control.awaitFlush(EXIT_FLUSH_MS);
   }

@@ -19,6 +19,7 @@ const BUSY_EPOCH = 6; // and 7
 const DELAY_EPOCH = 8;
 const ERRORS = 9;
 const DROPPED_SERIES = 10;
+const CAPTURING = 11;
 const SEQUENCES = 16;
 
 const TICK_MS = 0;
@@ -65,6 +66,13 @@ export class Control {
   }
   set exportFailing(value: boolean) {
     Atomics.store(this.#ints, EXPORT_FAILING, value ? 1 : 0);
+  }
+  /** Whether an inspector session is connected to the application's thread. */
+  get capturing(): boolean {
+    return Atomics.load(this.#ints, CAPTURING) === 1;
+  }
+  set capturing(value: boolean) {
+    Atomics.store(this.#ints, CAPTURING, value ? 1 : 0);
   }
   /** Blocks the caller until the worker has flushed, at most `timeoutMs`. */
   awaitFlush(timeoutMs: number): void {

@@ -10,7 +10,8 @@ import type { PoolProbe } from "./pool-probe.ts";
 import { PoolThreads } from "./pool-threads.ts";
 import { openFileDescriptors, processStatus } from "./process-memory.ts";
 import type { ThreadTimes } from "./thread-cpu.ts";
-import { MainThreadCpu, ownThread, threadTimes } from "./thread-cpu.ts";
+import { type MainThreadCpu, ownThread, threadTimes } from "./thread-cpu.ts";
+import type { Watchdog } from "./watchdog.ts";
 
 const MS_PER_S = 1000;
 const US_PER_S = 1e6;
@@ -18,6 +19,14 @@ const US_PER_S = 1e6;
 const LOOP = resource("event_loop", "main");
 const CPU = resource("cpu", "main");
 const MEMORY_TYPE = "rss_anon";
+
+/** What measures in the worker. */
+export interface Instruments {
+  readonly loop: LoopProbe;
+  readonly lanes: readonly PoolProbe[];
+  readonly cpu: MainThreadCpu;
+  readonly watchdog: Watchdog;
+}
 
 /** Brings together what the probes, the operating system and the application thread know, once per export. */
 export class Collector {
@@ -33,6 +42,7 @@ export class Collector {
   readonly #loopTime: LoopTimeReader;
   readonly #poolThreads: PoolThreads;
   readonly #cpu: MainThreadCpu;
+  readonly #watchdog: Watchdog;
   readonly #cpuReader: HistogramReader;
   readonly #exportReader = new HistogramReader(this.exportSeconds);
   readonly #differences = new Differences();
@@ -40,7 +50,7 @@ export class Collector {
   readonly #thread = ownThread();
   #delayEpoch = 0;
 
-  constructor(data: WorkerData, control: Control, loop: LoopProbe, lanes: readonly PoolProbe[]) {
+  constructor(data: WorkerData, control: Control, { loop, lanes, cpu, watchdog }: Instruments) {
     this.#control = control;
     this.#loop = loop;
     this.heapSpaces = data.heapSpaces;
@@ -53,7 +63,8 @@ export class Collector {
     this.#loopReader = new HistogramReader(loop.waits);
     this.#loopTime = new LoopTimeReader(control);
     this.#poolThreads = new PoolThreads(control);
-    this.#cpu = new MainThreadCpu(control);
+    this.#cpu = cpu;
+    this.#watchdog = watchdog;
     this.#cpuReader = new HistogramReader(this.#cpu.waits);
     for (const definition of data.series) this.application.add(definition);
   }
@@ -106,6 +117,9 @@ export class Collector {
       batch.add("nodejs.eventloop.utilization", role, time.utilization);
       batch.add("nodejs.eventloop.time", { "nodejs.eventloop.state": "active", ...role }, time.active);
       batch.add("nodejs.eventloop.time", { "nodejs.eventloop.state": "idle", ...role }, time.idle);
+    }
+    for (const [index, { attributes, count }] of this.#watchdog.blocks.entries()) {
+      batch.add("tidemark.eventloop.blocks", attributes, this.#differences.of(`block ${index}`, count));
     }
     if (this.#control.delayEpoch !== this.#delayEpoch) {
       this.#delayEpoch = this.#control.delayEpoch;

@@ -5,6 +5,9 @@ import { Histogram } from "../shared/histogram.ts";
 
 const MS_PER_S = 1000;
 
+/** Told with each probe: age and number of the oldest unanswered one, and how late the probing thread was. */
+type OnProbe = (ageMs: number, sequence: number, latenessMs: number) => void;
+
 interface Sent {
   readonly sequence: number;
   readonly sentMs: number;
@@ -23,11 +26,12 @@ export class LoopProbe {
   readonly #port: MessagePort;
   readonly #gapMs: number;
   readonly #outstanding: Sent[] = [];
-  readonly #onProbe: (oldestMs: number | undefined) => void;
+  readonly #onProbe: OnProbe;
+  #dueMs = 0;
   #sequence = 0;
   #unsentMs: number[] = [];
 
-  constructor(control: Control, port: MessagePort, perSecond: number, onProbe: (ageMs: number | undefined) => void) {
+  constructor(control: Control, port: MessagePort, perSecond: number, onProbe: OnProbe) {
     this.#control = control;
     this.#port = port;
     this.#gapMs = MS_PER_S / perSecond;
@@ -60,13 +64,16 @@ export class LoopProbe {
   }
 
   #schedule(): void {
-    setTimeout(() => this.#probe(), this.#gapMs * (0.5 + Math.random()));
+    const gapMs = this.#gapMs * (0.5 + Math.random());
+    this.#dueMs = monotonicMs() + gapMs;
+    setTimeout(() => this.#probe(), gapMs);
   }
 
   #probe(): void {
+    const nowMs = monotonicMs();
+    const latenessMs = nowMs - this.#dueMs;
     this.#schedule();
     this.collect();
-    const nowMs = monotonicMs();
     if (this.#outstanding.length >= PROBE_SLOTS - 1) this.#unsentMs.push(nowMs);
     else {
       this.#sequence = (this.#sequence + 1) & 0x7fffffff || 1;
@@ -74,6 +81,6 @@ export class LoopProbe {
       this.#port.postMessage(this.#sequence);
     }
     const oldest = this.#outstanding[0];
-    this.#onProbe(oldest === undefined || oldest.sentMs === nowMs ? undefined : nowMs - oldest.sentMs);
+    if (oldest !== undefined) this.#onProbe(nowMs - oldest.sentMs, oldest.sequence, latenessMs);
   }
 }

@@ -7,6 +7,8 @@ import { LoopProbe } from "./loop-probe.ts";
 import { encodeEvents, encodeMetrics } from "./otlp.ts";
 import { PoolProbe } from "./pool-probe.ts";
 import { SpanExport } from "./span-exporter.ts";
+import { MainThreadCpu } from "./thread-cpu.ts";
+import { Watchdog } from "./watchdog.ts";
 
 // The agent's own thread: it probes, aggregates and exports, so that data flows while the application is blocked.
 
@@ -20,10 +22,14 @@ const data = workerData as WorkerData;
 const control = new Control(data.control);
 const { options, identity } = data;
 
-const loop = new LoopProbe(control, data.probes, options.loopProbesPerSecond, () => {});
+const cpu = new MainThreadCpu(control);
+const watchdog = new Watchdog(control, data.describe, options.stallThresholdSeconds, cpu, addEvent);
+const loop = new LoopProbe(control, data.probes, options.loopProbesPerSecond, (ageMs, sequence, latenessMs) =>
+  safely(() => watchdog.check(ageMs, sequence, latenessMs))(),
+);
 const lanes = (["fast", "slow"] as const).map((lane) => new PoolProbe(lane, control, options.poolProbesPerSecond));
-const collector = new Collector(data, control, loop, lanes);
 const events: AgentEvent[] = [];
+const collector = new Collector(data, control, { loop, lanes, cpu, watchdog });
 
 const exporter = new Exporter(options, {
   exported: (seconds) => collector.exportSeconds.record(seconds, control.epoch),
@@ -50,6 +56,11 @@ function exportAll(): void {
   if (told.length > 0) exporter.send("logs", encodeEvents(identity, told), told.length);
 }
 
+function addEvent(event: AgentEvent): void {
+  if (events.length < MAX_EVENTS) events.push(event);
+  else collector.dropped.set("events", (collector.dropped.get("events") ?? 0) + 1);
+}
+
 /** Nothing in this thread may end it: an error is counted and the next turn goes on. */
 function safely(body: () => void): () => void {
   return () => {
@@ -66,9 +77,9 @@ function receive(message: MessageToWorker): void {
   else if ("heapSpaces" in message) collector.heapSpaces = message.heapSpaces;
   else if ("spans" in message) spans.add(message.spans);
   else if ("event" in message) {
-    if (events.length < MAX_EVENTS) events.push(message.event);
-    else collector.dropped.set("events", (collector.dropped.get("events") ?? 0) + 1);
+    addEvent(message.event);
   } else {
+    watchdog.disconnect();
     exportAll();
     void Promise.all([exporter.flush(), spans.flush()]).finally(() => control.announceFlush());
   }

@@ -5,6 +5,7 @@ import { Sampled } from "../shared/value.ts";
 
 const NS_PER_S = 1e9;
 const MS_PER_S = 1000;
+const MIN_SHARE_SECONDS = 0.03;
 
 /** Time a thread ran and time it was ready but had no core, in seconds, since its start. */
 export interface ThreadTimes {
@@ -22,6 +23,7 @@ export class MainThreadCpu {
   readonly running = new Sampled();
   readonly waiting = new Sampled();
   readonly #control: Control;
+  #shares: { running: number; waiting: number } | undefined;
   #last: (ThreadTimes & { readonly atMs: number }) | undefined;
 
   constructor(control: Control) {
@@ -31,6 +33,16 @@ export class MainThreadCpu {
   /** Totals since the thread's start. */
   get times(): ThreadTimes | undefined {
     return this.#last;
+  }
+
+  /** Shares of the time since the last tick; undefined when that is too short to tell. */
+  sharesSinceTick(): { running: number; waiting: number } | undefined {
+    const last = this.#last;
+    const times = threadTimes(process.pid);
+    if (times === undefined || last === undefined) return undefined;
+    const seconds = (performance.now() - last.atMs) / MS_PER_S;
+    if (seconds < MIN_SHARE_SECONDS) return this.#shares;
+    return { running: (times.running - last.running) / seconds, waiting: (times.runQueue - last.runQueue) / seconds };
   }
 
   /** To be called every 250 ms. */
@@ -45,8 +57,9 @@ export class MainThreadCpu {
     const waited = Math.max(0, times.runQueue - last.runQueue);
     const slices = Math.max(0, times.slices - last.slices);
     if (slices > 0) this.waits.record(waited / slices, epoch, slices);
-    this.running.sample(Math.min(1, (times.running - last.running) / seconds), epoch);
-    this.waiting.sample(Math.min(1, waited / seconds), epoch);
+    this.#shares = { running: (times.running - last.running) / seconds, waiting: waited / seconds };
+    this.running.sample(Math.min(1, this.#shares.running), epoch);
+    this.waiting.sample(Math.min(1, this.#shares.waiting), epoch);
   }
 }
 

@@ -1,0 +1,54 @@
+import { randomUUID } from "node:crypto";
+import inspector from "node:inspector";
+import { monotonicMs } from "../shared/clock.ts";
+import type { Description, Frame } from "../shared/description.ts";
+
+const MAX_FRAMES = 40;
+
+/** What the running code belongs to. */
+export type Surroundings = () => { route: string | undefined; traceId: string | undefined; spanId: string | undefined };
+
+/**
+ * Puts a function under a random name into the global object, for the agent's thread to call through the inspector
+ * while this thread is blocked: it runs as an interrupt on top of the blocked code, so its stack holds the culprit.
+ * Returns the name, and a function that removes it.
+ */
+export function installDescription(surroundings: Surroundings): { name: string; remove(): void } {
+  const name = `__tidemark_${randomUUID().replaceAll("-", "")}`;
+  const describe = (): string => {
+    // Somebody is debugging: stay out of the way.
+    if (inspector.url() !== undefined) return "";
+    const description: Description = { atMs: monotonicMs(), frames: stack(describe), ...surroundings() };
+    return JSON.stringify(description);
+  };
+  Object.defineProperty(globalThis, name, { value: describe, enumerable: false, configurable: true });
+  return {
+    name,
+    remove: () => {
+      Reflect.deleteProperty(globalThis, name);
+    },
+  };
+}
+
+/** The frames below `above`, innermost first. The application's own settings for stacks are put back. */
+function stack(above: () => unknown): Frame[] {
+  const { prepareStackTrace, stackTraceLimit } = Error;
+  try {
+    Error.stackTraceLimit = MAX_FRAMES;
+    Error.prepareStackTrace = (_error, sites) => sites;
+    const holder: { stack?: unknown } = {};
+    Error.captureStackTrace(holder, above);
+    const sites = holder.stack as NodeJS.CallSite[];
+    return sites.slice(1).map((site) => ({
+      function: [site.isToplevel() ? undefined : site.getTypeName(), site.getFunctionName() ?? "<anonymous>"]
+        .filter((part) => part !== undefined && part !== null && part !== "Object")
+        .join("."),
+      file: (site.getFileName() ?? site.getEvalOrigin() ?? "").replace(/^file:\/\//, ""),
+      line: site.getLineNumber() ?? 0,
+      column: site.getColumnNumber() ?? 0,
+    }));
+  } finally {
+    Error.prepareStackTrace = prepareStackTrace;
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+}
