@@ -1,7 +1,7 @@
 import { bucketQuantile } from "@tidemark/store";
 import { DASHBOARDS } from "../panel-ids.ts";
 import { heat, lines, numbers, scatter } from "../panels/panels.ts";
-import { DJANGO, NODE, OK, WARNING } from "../panels/theme.ts";
+import { OK, RESOURCE_COLOURS, WARNING } from "../panels/theme.ts";
 import { BUCKET, VARIABLE_FILTER, WHOLE_BUCKETS, WITH_STEP } from "../sql/fragments.ts";
 import { aggregateSeries, heatmapColumns, quantileSeries } from "../sql/series.ts";
 import type { DashboardSpec } from "./layout.ts";
@@ -10,9 +10,6 @@ import { phasesPanel } from "./shared.ts";
 const RUNTIME = "toString(runtime)";
 const BOTH = "runtime IN ('node', 'django')";
 const RESOURCE = "concat(runtime, ' ', kind, ' ', name)";
-/** Least busy share and wait worth a line of their own when there are a dozen resources. */
-const SHADES: Readonly<Record<string, string>> = { "/^node/i": NODE.main, "/^django/i": DJANGO.main };
-
 /** Load and latency of one runtime, one point per bucket; the mean number in flight by Little's law, L = rate x duration. */
 function knee(runtime: "node" | "django", y: string): string {
   return `${WITH_STEP}
@@ -102,7 +99,7 @@ export const compare: DashboardSpec = {
           height: 9,
           unit: "percentunit",
           max: 1,
-          colours: SHADES,
+          colours: RESOURCE_COLOURS,
           thresholds: [
             { from: 0, colour: OK },
             { from: 0.8, colour: WARNING },
@@ -122,7 +119,7 @@ export const compare: DashboardSpec = {
           width: 12,
           height: 9,
           unit: "s",
-          colours: SHADES,
+          colours: RESOURCE_COLOURS,
           sql: quantileSeries({
             from: "resource_samples",
             name: RESOURCE,

@@ -1,6 +1,6 @@
 import { DASHBOARDS, PANELS } from "../panel-ids.ts";
 import { heat, lines } from "../panels/panels.ts";
-import { CRITICAL, OK, WARNING } from "../panels/theme.ts";
+import { CRITICAL, DJANGO as DJANGO_HUE, OK, shades, WARNING } from "../panels/theme.ts";
 import { SERVICE_ONLY_FILTER } from "../sql/fragments.ts";
 import { aggregateSeries, gaugeSeries, heatmapColumns, metricSource, PROCESS, quantileSeries } from "../sql/series.ts";
 import type { DashboardSpec } from "./layout.ts";
@@ -9,6 +9,7 @@ import { connectionsPanel, phasesPanel, processGauge, repeatsPanel, stallsPanel,
 const DJANGO = "runtime = 'django'";
 const SLOTS = `${DJANGO} AND kind IN ('thread_pool', 'worker')`;
 const RESOURCE = "concat(service, ' ', name)";
+const COLOURS = shades(DJANGO_HUE);
 const WAIT_STEPS = [
   { from: 0, colour: OK },
   { from: 0.1, colour: WARNING },
@@ -27,6 +28,7 @@ export const django: DashboardSpec = {
       panels: [
         lines({
           id: PANELS.busyThreads,
+          colours: COLOURS,
           title: "How many of the workers and threads are busy?",
           description:
             "Busy share of gunicorn's threads or workers. A request holds its thread to the end; at 1 the next one queues. Above 0.9 the alert fires: see where the time goes below.",
@@ -46,6 +48,7 @@ export const django: DashboardSpec = {
         }),
         lines({
           id: PANELS.threadWait,
+          colours: COLOURS,
           title: "How long does a request wait for a thread?",
           description:
             "p50, p95 and p99 of the wait for a thread or worker, before Django sees the request: the hidden queue. Clients wait this on top of every duration the application reports.",
@@ -62,6 +65,7 @@ export const django: DashboardSpec = {
         }),
         lines({
           id: 313,
+          colours: COLOURS,
           title: "How many requests stand in the queue?",
           description: "Requests accepted but not running, mean of each bucket, all processes together.",
           width: 8,
@@ -87,6 +91,7 @@ export const django: DashboardSpec = {
         phasesPanel("django", 315, 12),
         lines({
           id: PANELS.listenQueue,
+          colours: COLOURS,
           title: "How full is the listen queue?",
           description:
             "Connections the kernel holds for the workers, as a share of the backlog's limit; shared listeners count once. Only sync workers leave requests there. Above 0.5 the alert fires.",
@@ -105,6 +110,7 @@ export const django: DashboardSpec = {
         }),
         lines({
           id: 322,
+          colours: COLOURS,
           title: "How many connections wait in the kernel?",
           description:
             "Connections in the listen queue, the most of each bucket. For sync workers this is the request queue.",
@@ -126,6 +132,7 @@ export const django: DashboardSpec = {
       panels: [
         lines({
           id: 331,
+          colours: COLOURS,
           title: "How long does a thread wait for the interpreter lock?",
           description:
             "p50, p95 and p99 of the wait for the GIL. One busy thread makes the others wait 5 ms each time they come back from a query; many make it tens of milliseconds. More processes help, more threads do not.",
@@ -141,6 +148,7 @@ export const django: DashboardSpec = {
         }),
         lines({
           id: 332,
+          colours: COLOURS,
           title: "How long does the asyncio loop keep work waiting?",
           description:
             "p50, p95 and p99 of the wait for the loop of an ASGI server. High: an async view or consumer blocks.",
@@ -156,6 +164,7 @@ export const django: DashboardSpec = {
         }),
         lines({
           id: 333,
+          colours: COLOURS,
           title: "How long does sync code wait for an executor thread?",
           description:
             "p95 of the wait for asgiref's and the loop's executors. Channels' sync consumers share one thread: this rises while the loop looks idle.",
@@ -172,6 +181,7 @@ export const django: DashboardSpec = {
         }),
         lines({
           id: 334,
+          colours: COLOURS,
           title: "How much processor does each process use?",
           description:
             "CPU seconds per second, per process. One process under the GIL cannot use much more than one core.",
@@ -187,6 +197,7 @@ export const django: DashboardSpec = {
         }),
         lines({
           id: 335,
+          colours: COLOURS,
           title: "Does the process get a core when it wants one?",
           description:
             "p95 of the time a thread was ready to run and had no core. High: the machine is starved, not the code slow.",
@@ -203,6 +214,7 @@ export const django: DashboardSpec = {
         }),
         lines({
           id: 336,
+          colours: COLOURS,
           title: "How many threads does each process have?",
           description:
             "Threads per process. Under ASGI every sync view gets a thread of its own: this grows where a thread pool would queue.",
@@ -218,6 +230,7 @@ export const django: DashboardSpec = {
       panels: [
         lines({
           id: 341,
+          colours: COLOURS,
           title: "How long does a query take?",
           description:
             "p95 of one operation, by database alias. One alias only: its statements; all of them: the database server.",
@@ -234,6 +247,7 @@ export const django: DashboardSpec = {
         }),
         lines({
           id: 342,
+          colours: COLOURS,
           title: "How long does a request wait for a connection?",
           description:
             "p95 of the wait for a connection of the psycopg pool, by alias. Empty without a pool: then a connection belongs to its thread.",
@@ -259,6 +273,7 @@ export const django: DashboardSpec = {
       panels: [
         lines({
           id: 351,
+          colours: COLOURS,
           title: "How much memory does each worker hold?",
           description:
             "Proportional set size: pages that n workers share count one n-th each, so the lines add up to what the service holds. Resident memory would count them n times.",

@@ -1,7 +1,7 @@
 import { bucketQuantile } from "@tidemark/store";
 import { DASHBOARDS, PANELS } from "../panel-ids.ts";
 import { heat, lines, rows } from "../panels/panels.ts";
-import { CRITICAL, OK, WARNING } from "../panels/theme.ts";
+import { CRITICAL, NODE as NODE_HUE, OK, shades, WARNING } from "../panels/theme.ts";
 import { SERVICE_ONLY_FILTER } from "../sql/fragments.ts";
 import {
   aggregateSeries,
@@ -18,6 +18,7 @@ import { connectionsPanel, phasesPanel, processGauge, repeatsPanel, stallsPanel,
 const LOOP = "runtime = 'node' AND kind = 'event_loop'";
 const LIBUV = "runtime = 'node' AND kind = 'thread_pool'";
 const POOL = "runtime = 'node' AND kind = 'db_pool'";
+const COLOURS = shades(NODE_HUE);
 const WAIT_STEPS = [
   { from: 0, colour: OK },
   { from: 0.1, colour: WARNING },
@@ -35,6 +36,7 @@ export const node: DashboardSpec = {
       panels: [
         lines({
           id: PANELS.eventLoopWait,
+          colours: COLOURS,
           title: "How long does a request wait for the loop?",
           description:
             "p50, p95 and p99 of what a request that arrives at random waits for the event loop (probes at random moments). Above 100 ms for one in twenty the alert fires: look for the line of code below.",
@@ -51,6 +53,7 @@ export const node: DashboardSpec = {
         }),
         lines({
           id: PANELS.eventLoopStall,
+          colours: COLOURS,
           title: "How long did the loop stand still?",
           description:
             "Longest wait of each bucket, or the age of the oldest probe still unanswered: a block shows while it lasts. Above 1 s the alert fires.",
@@ -69,6 +72,7 @@ export const node: DashboardSpec = {
         }),
         lines({
           id: 213,
+          colours: COLOURS,
           title: "How busy is each loop?",
           description:
             "Event-loop utilisation per process: the share of time the loop ran code. Lines far apart under cluster mean bad balance; above 0.8 requests start to wait.",
@@ -122,6 +126,7 @@ LIMIT 30`,
       panels: [
         lines({
           id: PANELS.libuvWait,
+          colours: COLOURS,
           title: "How long does work wait for a pool thread?",
           description:
             "p95 of the wait for libuv's threads by lane: `fast` is files, hashes and compression, `slow` is DNS look-ups. High here while the loop looks free is the silent pool.",
@@ -139,6 +144,7 @@ LIMIT 30`,
         }),
         lines({
           id: 222,
+          colours: COLOURS,
           title: "How many pool threads are busy?",
           description:
             "Busy threads and, where it can be counted, queued work by lane. Four threads unless UV_THREADPOOL_SIZE says otherwise.",
@@ -165,6 +171,7 @@ LIMIT 30`,
       panels: [
         lines({
           id: PANELS.nodePoolWait,
+          colours: COLOURS,
           title: "How long does a request wait for a connection?",
           description: "p95 of the wait for a connection, by pool. Above 100 ms the alert fires.",
           width: 8,
@@ -181,6 +188,7 @@ LIMIT 30`,
         }),
         lines({
           id: 232,
+          colours: COLOURS,
           title: "How full are the pools?",
           description: "Connections in use as a share of the pool's maximum. At 1 every further query queues.",
           width: 8,
@@ -195,6 +203,7 @@ LIMIT 30`,
         }),
         lines({
           id: 233,
+          colours: COLOURS,
           title: "How long does a query take?",
           description:
             "p95 of one operation, by pool, without the wait for a connection. Rises with every pool: the database. With one: its statements.",
@@ -219,6 +228,7 @@ LIMIT 30`,
       panels: [
         lines({
           id: 241,
+          colours: COLOURS,
           title: "How much time goes to garbage collection?",
           description:
             "Share of time in collector pauses, per process. Above 10 % the heap is too small or too much is allocated.",
@@ -234,6 +244,7 @@ LIMIT 30`,
         }),
         lines({
           id: 242,
+          colours: COLOURS,
           title: "How much memory does each process hold?",
           description: "Resident memory per process. A staircase that never comes down is a leak or a fragmented heap.",
           width: 8,
@@ -242,6 +253,7 @@ LIMIT 30`,
         }),
         lines({
           id: 243,
+          colours: COLOURS,
           title: "How large is the heap?",
           description:
             "V8 heap in use, all spaces, per process. A floor that rises from collection to collection is a leak.",
@@ -252,6 +264,7 @@ LIMIT 30`,
         connectionsPanel("node", 244, 8),
         lines({
           id: 245,
+          colours: COLOURS,
           title: "How much processor does each process use?",
           description: "CPU seconds per second, per process. One loop cannot use much more than one core.",
           width: 8,
@@ -266,6 +279,7 @@ LIMIT 30`,
         }),
         lines({
           id: 246,
+          colours: COLOURS,
           title: "Does the process get a core when it wants one?",
           description:
             "p95 of the time the main thread was ready to run and had no core. High: the machine is starved or the container is throttled, and the loop's waits are not the code's fault.",

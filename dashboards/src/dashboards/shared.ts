@@ -1,6 +1,6 @@
 import { bucketQuantile } from "@tidemark/store";
 import { lines, type Placed, rows, stackedBars } from "../panels/panels.ts";
-import { PHASE_COLOURS } from "../panels/theme.ts";
+import { DJANGO, NODE, PHASE_COLOURS, shades } from "../panels/theme.ts";
 import { BUCKET, SERVICE_ONLY_FILTER, VARIABLE_FILTER, WHOLE_BUCKETS, WITH_STEP } from "../sql/fragments.ts";
 import { gaugeSeries, metricSource, PROCESS } from "../sql/series.ts";
 
@@ -18,7 +18,9 @@ export function phasesPanel(runtime: Runtime, id: number, width: number): Placed
       "Mean time per request by phase, stacked. `queue` is what the client waited before the application saw the request; `db_pool` the wait for a connection; `view` is what the other phases leave. Work on the widest band.",
     width,
     unit: "s",
-    colours: Object.fromEntries(Object.entries(PHASE_COLOURS).map(([phase, colour]) => [`/^${phase}$/`, colour])),
+    colours: Object.fromEntries(
+      Object.entries(PHASE_COLOURS).map(([phase, colour]) => [`/(^|\\W)${phase}\\W*$/`, colour]),
+    ),
     sql: `${WITH_STEP}
 SELECT time, phase AS series, toFloat64(seconds / nullIf(max(requests) OVER (PARTITION BY time), 0)) AS value
 FROM (
@@ -121,6 +123,7 @@ export function connectionsPanel(runtime: Runtime, id: number, width: number): P
     description: "Open inbound connections by protocol. See the compare page for what one of them costs in memory.",
     width,
     unit: "none",
+    colours: shades(runtime === "node" ? NODE : DJANGO),
     sql: gaugeSeries({
       from: "connection_memory",
       name: "concat(service, ' ', kind)",

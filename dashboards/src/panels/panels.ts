@@ -10,7 +10,7 @@ import * as text from "@grafana/grafana-foundation-sdk/text";
 import * as timeseries from "@grafana/grafana-foundation-sdk/timeseries";
 import * as xychart from "@grafana/grafana-foundation-sdk/xychart";
 import { ClickHouseQuery, DATASOURCE } from "./query.ts";
-import { DJANGO, NODE, OK } from "./theme.ts";
+import { DJANGO, NODE, OK, RUNTIME_COLOURS, type SeriesColours } from "./theme.ts";
 
 /** Smallest bucket. Queries widen it to the export period they find in the data. */
 const MIN_INTERVAL = "5s";
@@ -41,8 +41,8 @@ export interface ChartSpec extends PanelSpec {
   readonly unit: string;
   readonly max?: number;
   readonly thresholds?: readonly Threshold[];
-  /** Colour of a series by regular expression on its name; default: the runtime's hue. */
-  readonly colours?: Readonly<Record<string, string>>;
+  /** Default: the runtime's hue. */
+  readonly colours?: SeriesColours;
 }
 
 /** A panel and the space it wants; `dashboards/layout.ts` gives it a place. */
@@ -53,16 +53,6 @@ export interface Placed {
 }
 
 const DEFAULT_HEIGHT = 8;
-
-/** Series of one runtime keep its hue; p50, p95 and p99 are its shades. Later rules win. */
-const RUNTIME_COLOURS: Readonly<Record<string, string>> = {
-  "/node/i": NODE.main,
-  "/django/i": DJANGO.main,
-  "/node.*p50/i": NODE.light,
-  "/django.*p50/i": DJANGO.light,
-  "/node.*p99/i": NODE.dark,
-  "/django.*p99/i": DJANGO.dark,
-};
 
 export function lines(spec: ChartSpec): Placed {
   return place(spec, chart(spec).fillOpacity(6).lineWidth(2));

@@ -2,6 +2,46 @@
 export const NODE = { light: "#96D98D", main: "#56A64B", dark: "#19730E" } as const;
 export const DJANGO = { light: "#8AB8FF", main: "#3274D9", dark: "#1250B0" } as const;
 
+/** Colour of a series by regular expression on its name; the last that matches wins. */
+export type SeriesColours = Readonly<Record<string, string>>;
+
+/** Pages with both runtimes: a series has its runtime's hue; p50, p95 and p99 are light, middle and dark. */
+export const RUNTIME_COLOURS: SeriesColours = {
+  "/node/i": NODE.main,
+  "/django/i": DJANGO.main,
+  "/django.*asgi/i": DJANGO.light,
+  "/node.*p50/i": NODE.light,
+  "/django.*p50/i": DJANGO.light,
+  "/node.*p99/i": NODE.dark,
+  "/django.*p99/i": DJANGO.dark,
+};
+
+/** A dozen resources of two runtimes: the hue says whose, the shade says what. */
+export const RESOURCE_COLOURS: SeriesColours = {
+  "/node/i": NODE.main,
+  "/node.*event_loop/i": NODE.dark,
+  "/node.*db_pool/i": NODE.light,
+  "/node.*cpu/i": "#C8F2C2",
+  "/django/i": DJANGO.main,
+  "/django.*(thread_pool|worker)/i": DJANGO.dark,
+  "/django.*(executor|db_pool|channel_layer)/i": DJANGO.light,
+  "/django.*(cpu|listen_queue)/i": "#C0D8FF",
+};
+
+/** Pages of one runtime: shades of its hue tell processes, quantiles and lanes apart; a capacity is grey. */
+export function shades(hue: { readonly light: string; readonly main: string; readonly dark: string }): SeriesColours {
+  return {
+    "/./": hue.main,
+    "/[147ad]$/": hue.light,
+    "/[258be]$/": hue.dark,
+    "/p50/": hue.light,
+    "/p95/": hue.main,
+    "/p99/": hue.dark,
+    "/slow|waiting|asgi/": hue.light,
+    "/capacity/": "#8E8E8E",
+  };
+}
+
 export const OK = "#56A64B";
 export const WARNING = "#FF9830";
 export const CRITICAL = "#E02F44";
