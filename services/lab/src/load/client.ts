@@ -12,6 +12,7 @@ export class HttpClient {
   readonly #pool: Pool;
   readonly #target: Target;
   #unanswered = 0;
+  readonly #unansweredOf = new Map<Stream, number>();
 
   constructor(target: Target, url: string) {
     this.#target = target;
@@ -30,11 +31,13 @@ export class HttpClient {
    */
   async send(stream: Stream, intendedMs: number, recorder: PhaseRecorder): Promise<void> {
     const route = `${stream.method === "POST" ? "POST " : ""}${stream.path.split("?", 1)[0]}`;
-    if (this.#unanswered >= MAX_UNANSWERED) {
+    const ofStream = this.#unansweredOf.get(stream) ?? 0;
+    if (this.#unanswered >= MAX_UNANSWERED || ofStream >= (stream.maxUnanswered ?? MAX_UNANSWERED)) {
       recorder.shed(this.#target, route);
       return;
     }
     this.#unanswered++;
+    this.#unansweredOf.set(stream, ofStream + 1);
     recorder.start();
     let ok = false;
     try {
@@ -49,6 +52,7 @@ export class HttpClient {
       // Counted below; the reason is the service's to tell.
     }
     this.#unanswered--;
+    this.#unansweredOf.set(stream, (this.#unansweredOf.get(stream) ?? 1) - 1);
     recorder.finish(this.#target, route, performance.now() - intendedMs, ok);
   }
 

@@ -7,7 +7,7 @@ export interface ClientView {
   requests: number;
   /** Answers that were not 2xx, time-outs and broken connections. */
   errors: number;
-  /** Arrivals not sent because too many were unanswered. */
+  /** Arrivals not sent because too many were unanswered: `Stream.maxUnanswered`. */
   shed: number;
   /** Answered requests per second of the phase. */
   rate: number;

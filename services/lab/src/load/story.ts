@@ -11,6 +11,11 @@ export interface Stream {
   ratePerSecond?: number;
   /** Instead of a rate: `size` requests at the same moment, every so many seconds; the targets take turns. */
   burst?: { size: number; everySeconds: number };
+  /**
+   * Brake for work that is dear to the processor: with so many unanswered at one target, further arrivals are shed and
+   * counted, so that a slow or busy machine does not carry one phase's queue through all that follow. Default none.
+   */
+  maxUnanswered?: number;
   /** Share of the phase after which it stops, so that a queue drains before the next phase; default 1. */
   until?: number;
 }
@@ -118,7 +123,10 @@ const PHASES: Phase[] = [
     title: "CPU burst",
     text: "A report over 10,000 orders. It blocks Node's event loop, and in Django holds the interpreter lock.",
     seconds: 20,
-    streams: [...BACKGROUND, { path: "/api/report?n=10000", targets: SYNC, ratePerSecond: 2, until: 0.9 }],
+    streams: [
+      ...BACKGROUND,
+      { path: "/api/report?n=10000", targets: SYNC, ratePerSecond: 2, maxUnanswered: 8, until: 0.9 },
+    ],
   },
   {
     name: "hashing",
@@ -128,7 +136,13 @@ const PHASES: Phase[] = [
     streams: [
       ...BACKGROUND,
       { path: "/file", targets: SYNC, ratePerSecond: 2 },
-      { path: "/api/hash?rounds=100000", targets: SYNC, burst: { size: 32, everySeconds: 2.5 }, until: 0.9 },
+      {
+        path: "/api/hash?rounds=100000",
+        targets: SYNC,
+        burst: { size: 24, everySeconds: 2.5 },
+        maxUnanswered: 24,
+        until: 0.9,
+      },
     ],
   },
   {
@@ -138,7 +152,7 @@ const PHASES: Phase[] = [
     seconds: 15,
     streams: [
       ...BACKGROUND,
-      { path: "/api/books?limit=50", targets: SYNC, ratePerSecond: 5 },
+      { path: "/api/books?limit=50", targets: SYNC, ratePerSecond: 5, maxUnanswered: 16 },
       { path: "/api/books/fixed?limit=50", targets: SYNC, ratePerSecond: 5 },
     ],
   },

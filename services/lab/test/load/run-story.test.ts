@@ -61,6 +61,24 @@ describe("the player", () => {
     expect(phases[0]!.targets.django).toMatchObject({ requests: 10, errors: 10, p50: null });
   });
 
+  it("holds the brake of a stream, and counts what it did not send", async () => {
+    let open = 0;
+    let mostOpen = 0;
+    const { url } = await serve((_request, response) => {
+      mostOpen = Math.max(mostOpen, ++open);
+      setTimeout(() => {
+        open--;
+        response.end();
+      }, 250);
+    });
+    const streams: Phase["streams"] = [
+      { path: "/", targets: ["node"], burst: { size: 10, everySeconds: 0.5 }, maxUnanswered: 4 },
+    ];
+    const { phases } = await runStory({ urls: { node: url }, phases: [phase(1, { streams })] });
+    expect(mostOpen).toBe(4);
+    expect(phases[0]!.targets.node).toMatchObject({ requests: 8, shed: 12, errors: 0 });
+  });
+
   it("announces each phase to the ingest, with the token, and plays on when that fails", async () => {
     const received: { authorization: string | undefined; body: string }[] = [];
     const { url: ingest } = await serve(async (request, response) => {
