@@ -80,13 +80,10 @@ async function refuseStrangers(request: FastifyRequest, reply: FastifyReply, tok
   const decoded = Buffer.from(value, "base64").toString();
   const given = scheme.toLowerCase() === "basic" ? decoded.slice(decoded.indexOf(":") + 1) : value;
   if (timingSafeEqual(digest(given), digest(token))) return;
-  await reply
-    .code(401)
-    .header("www-authenticate", 'Basic realm="Tidemark", charset="UTF-8"')
-    .send({
-      code: "TDM_ALERTS_TOKEN_WANTED",
-      message: "Give the token of TIDEMARK_TOKEN as a Bearer token or as the password.",
-    });
+  await reply.code(401).header("www-authenticate", 'Basic realm="Tidemark", charset="UTF-8"').send({
+    code: "TDM_ALERTS_TOKEN_WANTED",
+    message: "Give the token of TIDEMARK_TOKEN as a Bearer token or as the password.",
+  });
 }
 
 const digest = (text: string): Buffer => createHash("sha256").update(text).digest();

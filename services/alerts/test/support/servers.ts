@@ -29,6 +29,7 @@ export interface Received {
   path: string;
   headers: NodeJS.Dict<string | string[]>;
   body: WebhookBody;
+  atMs: number;
 }
 
 /** A webhook receiver that remembers what it got. */
@@ -37,7 +38,8 @@ export async function startReceiver(port = 0) {
   const state = { status: 200 };
   const server = createServer(async (request, response) => {
     const body = JSON.parse(await text(request)) as WebhookBody;
-    if (state.status < 300) received.push({ path: request.url ?? "", headers: request.headers, body });
+    if (state.status < 300)
+      received.push({ path: request.url ?? "", headers: request.headers, body, atMs: Date.now() });
     response.writeHead(state.status).end();
   });
   return { received, state, ...(await listen(server, port)) };
