@@ -9,7 +9,7 @@ import { quoteIdentifier, quoteString } from "./sql/lexer.ts";
 const MS_PER_S = 1e3;
 const KILL_ATTEMPTS = 4;
 const KILL_WAIT_SECONDS = 0.2;
-const READER_NICE = 5;
+const READER_NICE = "5";
 const WILDCARD = /[*?{}]/;
 
 /** What one query may use. Times in seconds, memory in bytes. */
@@ -29,6 +29,8 @@ export interface Query {
   /** Values of `{name:Type}` place-holders, in ClickHouse's escaped text form as the HTTP interface has them. */
   params: Readonly<Record<string, string>>;
   readOnly: boolean;
+  /** Called with the tree of the statement (EXPLAIN AST) before it runs; what it throws stops the query. */
+  checkTree?: (tree: string) => void;
   limits: Limits;
   /** Aborting stops the query inside the engine. */
   signal?: AbortSignal;
@@ -124,6 +126,9 @@ export class EmbeddedEngine {
   private async runOn(session: Session, query: Query): Promise<Answer> {
     try {
       for (const statement of preamble(query)) await session.queryAsync(statement);
+      if (query.checkTree !== undefined) {
+        query.checkTree((await session.queryAsync(`EXPLAIN AST ${query.sql}`, { format: "TSVRaw" })).text());
+      }
       const id = randomUUID();
       const kill = (): void => {
         void this.control.queryAsync(`KILL QUERY WHERE query LIKE '%tidemark-query:${id}%'`).catch(() => {});
@@ -160,17 +165,17 @@ function preamble(query: Query): string[] {
     settings.max_result_bytes = String(query.limits.maxResultBytes);
     settings.result_overflow_mode = "throw";
   }
+  if (query.readOnly) {
+    // A lower priority than the ingest's inserts and merges.
+    settings.os_threads_nice_value_query = READER_NICE;
+    settings.allow_python_table_function = "0";
+    settings.allow_introspection_functions = "0";
+  }
   const assignments = Object.entries(settings).map(([name, value]) => `${name} = ${quoteString(value)}`);
   for (const [name, value] of Object.entries(query.params)) assignments.push(`param_${name} = ${quoteString(value)}`);
+  if (query.readOnly) assignments.push("readonly = 1");
   const statements = [`SET ${assignments.join(", ")}`];
   if (query.database !== "" && query.database !== "default") statements.push(`USE ${quoteIdentifier(query.database)}`);
-  if (query.readOnly) {
-    // A lower priority than the ingest's inserts and merges; then nothing may be set any more.
-    statements.push(
-      `SET os_threads_nice_value_query = ${READER_NICE}, allow_python_table_function = 0, allow_introspection_functions = 0`,
-    );
-    statements.push("SET readonly = 1");
-  }
   return statements;
 }
 

@@ -122,12 +122,10 @@ export class EngineService {
       maxMemoryBytes: Math.floor(this.config.memoryBytes * READER_MEMORY_SHARE),
       maxResultBytes: READER_RESULT_BYTES,
     };
-    const query = { ...this.query(request, sql), readOnly: true, limits };
-    return this.readers.run(async () => {
-      const tree = await this.engine.run({ ...query, sql: `EXPLAIN AST ${sql}`, format: "TSVRaw" });
-      checkTree(new TextDecoder().decode(tree.bytes), request.database, tableFunctions);
-      return this.engine.run(query);
-    });
+    const check = (tree: string): void => checkTree(tree, request.database, tableFunctions);
+    return this.readers.run(() =>
+      this.engine.run({ ...this.query(request, sql), readOnly: true, limits, checkTree: check }),
+    );
   }
 
   private allTableFunctions(): Promise<ReadonlySet<string>> {

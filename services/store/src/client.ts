@@ -1,4 +1,4 @@
-import { type ClickHouseClient, createClient } from "@clickhouse/client";
+import { type ClickHouseClient, ClickHouseLogLevel, createClient } from "@clickhouse/client";
 import { DATABASE } from "./tables.ts";
 
 const REQUEST_TIMEOUT_MS = 60_000;
@@ -63,6 +63,8 @@ export function createStoreClient(text: string, options: StoreClientOptions = {}
     request_timeout: REQUEST_TIMEOUT_MS,
     max_open_connections: options.maxOpenConnections ?? 10,
     compression: { request: false, response: true },
+    // Every error reaches the caller, who logs it in the service's own format.
+    log: { level: ClickHouseLogLevel.OFF },
     // `reader` is read-only by itself, and a read-only user may not set this again.
     clickhouse_settings: options.readOnly === true && username !== READER ? { readonly: "1" } : {},
   });
