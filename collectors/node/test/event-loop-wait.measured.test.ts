@@ -1,0 +1,112 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type AgentProcess, addressOf, runWithAgent, until } from "./agent-process.ts";
+import { merge, type Point, quantile, type Sink, startSink } from "./otlp-sink.ts";
+
+const LOOP = { "tidemark.resource.kind": "event_loop", "tidemark.resource.name": "main" };
+const FAST = { "tidemark.resource.kind": "thread_pool", "tidemark.resource.name": "fast" };
+const MEASURED_MS = 30_000;
+const TOLERANCE = 0.15;
+
+describe("the agent's waits against a truth it does not know", () => {
+  let sink: Sink;
+  let app: AgentProcess;
+  beforeEach(async () => {
+    sink = await startSink();
+  });
+  afterEach(async () => {
+    await app.stop();
+    await sink.close();
+  });
+
+  it("finds the p90 that random arrivals wait beside a block of 300 ms each second, within 15 %", async () => {
+    // Truth: another thread sends messages at exponential gaps, 100 a second; each says when it left.
+    const code = `
+      import { Worker } from "node:worker_threads";
+      const block = () => { const end = performance.now() + 300; while (performance.now() < end); };
+      const offset = Number(process.hrtime.bigint()) / 1e6 - performance.now();
+      const waits = [];
+      const sender = new Worker(\`
+        const { parentPort } = require("node:worker_threads");
+        const next = () => setTimeout(() => { parentPort.postMessage(Number(process.hrtime.bigint()) / 1e6); next(); },
+          -Math.log(1 - Math.random()) * 10);
+        next();\`, { eval: true });
+      sender.on("message", (sent) => waits.push(performance.now() + offset - sent));
+      setInterval(block, 1000);
+      setTimeout(() => {
+        const sorted = waits.sort((a, b) => a - b);
+        const mean = sorted.reduce((sum, wait) => sum + wait, 0) / sorted.length;
+        console.log(JSON.stringify({ p90: sorted[Math.floor(sorted.length * 0.9)], mean, count: sorted.length }));
+        process.exit(0);
+      }, ${MEASURED_MS});`;
+    app = runWithAgent({ code }, sink.url, { TIDEMARK_TRACES: "0", TIDEMARK_EXPORT_INTERVAL: "1" });
+    await app.ended;
+    const truth = JSON.parse(app.output().stdout) as { p90: number; mean: number; count: number };
+    const measured = merge(sink.select("tidemark.resource.wait", LOOP));
+    const p90 = quantile(measured, 0.9) * 1000;
+    const mean = (measured.sum / measured.count) * 1000;
+    console.log(`p90 ${p90.toFixed(1)} ms, truth ${truth.p90.toFixed(1)} ms (${truth.count} arrivals)`);
+    console.log(`mean ${mean.toFixed(1)} ms, truth ${truth.mean.toFixed(1)} ms (${measured.count} probes)`);
+    expect(measured.count).toBeGreaterThan(400);
+    expect(p90 / truth.p90).toBeGreaterThan(1 - TOLERANCE);
+    expect(p90 / truth.p90).toBeLessThan(1 + TOLERANCE);
+    expect(mean / truth.mean).toBeGreaterThan(1 - TOLERANCE);
+    expect(mean / truth.mean).toBeLessThan(1 + TOLERANCE);
+  });
+
+  it("shows a block of 5 s while it lasts, with its culprit", async () => {
+    app = runWithAgent("shop.mjs", sink.url, { TIDEMARK_EXPORT_INTERVAL: "0.5" });
+    const url = await addressOf(app);
+    // The watchdog leaves the first 3 s, in which modules are loaded, alone.
+    await until("the agent has run for 4 s", () => (sink.select("process.uptime").at(-1)?.value ?? 0) > 4);
+    const blockedAt = Date.now();
+    const answered = fetch(`${url}/block/5000`).then(() => Date.now());
+    const endedAt = await answered;
+    const during = (points: readonly Point[]) =>
+      points.filter(({ receivedMs }) => receivedMs > blockedAt + 500 && receivedMs < endedAt);
+    const ages = during(sink.select("tidemark.resource.stall_age", LOOP)).map(({ value }) => value);
+    console.log(`stall age while blocked: ${ages.map((age) => age.toFixed(2)).join(", ")} s`);
+    expect(ages.length).toBeGreaterThanOrEqual(6);
+    for (const [index, age] of ages.entries()) if (index > 0) expect(age).toBeGreaterThan(ages[index - 1]!);
+    expect(ages.at(-1)).toBeGreaterThan(4);
+    const busy = during(sink.select("tidemark.resource.busy", LOOP)).slice(2);
+    for (const { value } of busy) expect(value).toBeGreaterThan(0.95);
+    const stall = sink.logs.find(({ attributes }) => attributes["code.function.name"] === "blockOnPurpose");
+    expect(stall?.event).toBe("tidemark.stall");
+    expect(stall?.attributes).toMatchObject({ "http.route": "/block/:ms", "tidemark.stall.late": false });
+    expect(stall?.traceId).toMatch(/^[0-9a-f]{32}$/);
+    // Once it is over, the probes it held up say how long each waited.
+    const wait = await until("the waits are told", () => {
+      const waits = sink.select("tidemark.resource.wait", LOOP).filter(({ receivedMs }) => receivedMs > endedAt);
+      return waits.find(({ histogram }) => (histogram?.max ?? 0) > 4.5);
+    });
+    expect(wait.histogram!.max).toBeLessThan(5.5);
+  });
+
+  it("finds the silent pool: hashes queue for 4 threads while the event loop idles", async () => {
+    app = runWithAgent("shop.mjs", sink.url, { TIDEMARK_TRACES: "0" });
+    const url = await addressOf(app);
+    await until("a first export", () => sink.points.length > 0);
+    const startedAt = Date.now();
+    await fetch(`${url}/hash/32`);
+    const endedAt = Date.now();
+    await until("the interval is exported", () => sink.points.some(({ timeMs }) => timeMs > endedAt));
+    const within = (points: readonly Point[]) =>
+      points.filter(({ timeMs, startMs }) => timeMs > startedAt && startMs < endedAt);
+    const fast = within(sink.select("tidemark.resource.wait", FAST));
+    const pending = within(sink.select("tidemark.resource.stall_age", FAST)).map(({ value }) => value);
+    const time = (state: string) =>
+      within(sink.select("nodejs.eventloop.time", { "nodejs.eventloop.state": state })).reduce(
+        (sum, { value }) => sum + value,
+        0,
+      );
+    const utilization = time("active") / (time("active") + time("idle"));
+    const wait = Math.max(...fast.map(({ histogram }) => histogram?.max ?? 0), ...pending);
+    console.log(`fast lane waits ${wait.toFixed(3)} s, event loop ${utilization.toFixed(3)} busy`);
+    expect(merge(fast).max).toBeGreaterThan(0.3);
+    expect(utilization).toBeLessThan(0.35);
+    const threads = within(sink.select("tidemark.resource.busy.max", FAST)).map(({ value }) => value);
+    if (process.platform === "linux" && Number.parseInt(process.versions.node, 10) >= 22) {
+      expect(Math.max(...threads)).toBe(4);
+    } else expect(threads).toEqual([]); // the threads cannot be told apart: absent, not zero
+  });
+});
