@@ -43,7 +43,7 @@ export function statementsPanel(runtime: Runtime, id: number, width: number): Pl
     width,
     height: 9,
     units: { "calls/s": "ops", p50: "s", p95: "s", "total time": "s" },
-    widths: { statement: 520 },
+    widths: { statement: 340 },
     sql: `SELECT service, alias, if(text != '', text, summary) AS statement, calls_per_second AS "calls/s", p50, p95, total AS "total time"
 FROM (
   SELECT toString(service) AS service, toString(db_alias) AS alias, toString(any(summary)) AS summary, statement_id,
@@ -71,7 +71,7 @@ export function repeatsPanel(runtime: Runtime, id: number, width: number): Place
     width,
     height: 9,
     units: { "per request": "none", "time per request": "s", requests: "none" },
-    widths: { statement: 420 },
+    widths: { statement: 300 },
     noValue: "none",
     sql: `SELECT service, route, if(text != '', text, summary) AS statement, toFloat64(calls / requests) AS "per request",
   toFloat64(seconds / requests) AS "time per request", toFloat64(requests) AS requests
@@ -103,7 +103,7 @@ export function stallsPanel(runtime: Runtime, id: number, width: number): Placed
     width,
     height: 9,
     units: { time: "dateTimeAsLocal", duration: "s" },
-    widths: { where: 420 },
+    widths: { where: 380 },
     noValue: "no stalls",
     sql: `SELECT ts AS time, toString(service) AS service, toString(kind) AS kind, toString(reason) AS reason, ifNull(duration, 0) AS duration,
   toString(route) AS route, concat(code_function, ' ', code_file, if(code_line IS NULL, '', concat(':', toString(code_line)))) AS where,

@@ -136,7 +136,7 @@ export function numbers(spec: NumberSpec): Placed {
     .colorMode(common.BigValueColorMode.Value)
     .textMode(common.BigValueTextMode.ValueAndName)
     .colorScheme(thresholdColour())
-    .thresholds(steps(spec.thresholds ?? [{ from: 0, colour: OK }]))
+    .thresholds(steps(spec.thresholds ?? [{ from: 0, colour: "text" }]))
     .noValue(spec.noValue ?? "no data")
     .withTarget(new ClickHouseQuery(spec.sql, "table"));
   if (spec.decimals !== undefined) builder.decimals(spec.decimals);

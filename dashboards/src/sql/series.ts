@@ -98,13 +98,16 @@ function bound(exponent: number): string {
   return (2 ** exponent).toPrecision(2);
 }
 
-/** `(SELECT ...)` of one generic metric with the identity of its series; columns `ts, service, runtime, instance, worker, attributes, number`. */
+/**
+ * `(SELECT ...)` of one generic metric with the identity of its series; columns `ts, service, runtime, instance, worker, attributes, number`.
+ * A LEFT join: `ANY INNER JOIN` would keep one sample of each series.
+ */
 export function metricSource(metric: string): string {
   return `(
   SELECT s.ts AS ts, s.service AS service, x.runtime AS runtime, x.instance AS instance, x.worker AS worker, x.attributes AS attributes,
     s.series_id AS series_id, s.value AS number
   FROM tidemark.samples AS s
-  ANY INNER JOIN (SELECT series_id, runtime, instance, worker, attributes FROM tidemark.series WHERE metric = '${metric}') AS x
+  ANY LEFT JOIN (SELECT series_id, runtime, instance, worker, attributes FROM tidemark.series WHERE metric = '${metric}') AS x
     ON s.series_id = x.series_id
   WHERE s.metric = '${metric}' AND $__timeFilter(s.ts)
 )`;
@@ -116,7 +119,7 @@ export function histogramSource(metric: string): string {
   SELECT h.ts AS ts, h.service AS service, x.runtime AS runtime, x.instance AS instance, x.worker AS worker, x.attributes AS attributes,
     h.series_id AS series_id, h.count AS count, ifNull(h.sum, 0) AS sum, h.max AS max
   FROM tidemark.exp_histograms AS h
-  ANY INNER JOIN (SELECT series_id, runtime, instance, worker, attributes FROM tidemark.series WHERE metric = '${metric}') AS x
+  ANY LEFT JOIN (SELECT series_id, runtime, instance, worker, attributes FROM tidemark.series WHERE metric = '${metric}') AS x
     ON h.series_id = x.series_id
   WHERE h.metric = '${metric}' AND $__timeFilter(h.ts)
 )`;
