@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import Fastify, { type FastifyInstance } from "fastify";
+import Fastify, { type FastifyInstance, LogController } from "fastify";
 import { type Config, completeConfig } from "./config.ts";
 import { DurableLog } from "./log/durable-log.ts";
 import { Retries } from "./log/retries.ts";
@@ -39,7 +39,7 @@ export async function buildApp(
   const config = completeConfig(given);
   const app = Fastify({
     logger: config.logLevel === "silent" ? false : { name: "tidemark-ingest", level: config.logLevel },
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: config.maxBodyBytes,
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,

@@ -1,0 +1,123 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+const ENGINE = fileURLToPath(new URL("../../engine/dist/main.js", import.meta.url));
+const INGEST = fileURLToPath(new URL("../dist/main.js", import.meta.url));
+const PASSWORD = "writer-of-the-tests";
+const POLL_MS = 20;
+
+/** Waits until `condition` returns something, and returns it. */
+export async function until<T>(
+  what: string,
+  condition: () => T | undefined | false | Promise<T | undefined | false>,
+  limitMs = 30_000,
+): Promise<T> {
+  const deadline = performance.now() + limitMs;
+  for (;;) {
+    const value = await condition();
+    if (value !== undefined && value !== false) return value as T;
+    if (performance.now() > deadline) throw new Error(`not within ${limitMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+export async function temporaryDirectory(): Promise<{ path: string; remove: () => Promise<void> }> {
+  const path = await mkdtemp(join(tmpdir(), "tidemark-ingest-"));
+  return { path, remove: () => rm(path, { recursive: true, force: true }) };
+}
+
+/** A service of ours as a process of its own that logs JSON lines. */
+export class Service {
+  readonly lines: Record<string, unknown>[] = [];
+  exited: { code: number | null; signal: string | null } | undefined;
+  private readonly child: ChildProcess;
+
+  constructor(script: string, environment: Record<string, string>) {
+    this.child = spawn(process.execPath, [script], {
+      env: { PATH: process.env.PATH ?? "", ...environment },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    for (const stream of [this.child.stdout!, this.child.stderr!]) {
+      createInterface({ input: stream }).on("line", (line) => {
+        try {
+          this.lines.push(JSON.parse(line));
+        } catch {
+          this.lines.push({ msg: line });
+        }
+      });
+    }
+    this.child.on("exit", (code, signal) => {
+      this.exited = { code, signal };
+    });
+  }
+
+  get pid(): number {
+    return this.child.pid!;
+  }
+
+  line(message: string): Promise<Record<string, unknown>> {
+    return until(`a line "${message}"`, () => {
+      const found = this.lines.find((line) => line.msg === message);
+      if (found === undefined && this.exited !== undefined) {
+        throw new Error(`exited with ${this.exited.code}: ${JSON.stringify(this.lines)}`);
+      }
+      return found;
+    });
+  }
+
+  async end(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
+    if (this.exited === undefined) this.child.kill(signal);
+    await until("the process to end", () => this.exited !== undefined);
+  }
+}
+
+/** The embedded engine on a directory; started again it keeps its port. */
+export class Engine {
+  private readonly directory: string;
+  private service: Service | undefined;
+  private port = "0";
+  url = "";
+
+  constructor(directory: string) {
+    this.directory = directory;
+  }
+
+  async start(): Promise<void> {
+    this.service = new Service(ENGINE, {
+      TIDEMARK_CLICKHOUSE_PORT: this.port,
+      TIDEMARK_DATA_DIR: this.directory,
+      TIDEMARK_ENGINE_WRITER_PASSWORD: PASSWORD,
+    });
+    const { url } = await this.service.line("engine ready");
+    this.port = new URL(String(url)).port;
+    this.url = `http://tidemark:${PASSWORD}@127.0.0.1:${this.port}/tidemark`;
+  }
+
+  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
+    await this.service?.end(signal);
+  }
+
+  async query<T = Record<string, unknown>>(sql: string): Promise<T[]> {
+    const response = await fetch(`http://127.0.0.1:${this.port}/?database=tidemark`, {
+      method: "POST",
+      body: `${sql} FORMAT JSON`,
+      headers: { "x-clickhouse-user": "tidemark", "x-clickhouse-key": PASSWORD },
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(text);
+    return (JSON.parse(text) as { data: T[] }).data;
+  }
+}
+
+/** The ingest as a process of its own. */
+export async function startIngest(
+  environment: Record<string, string>,
+): Promise<{ service: Service; url: string; port: number }> {
+  const service = new Service(INGEST, { TIDEMARK_OTLP_PORT: "0", TIDEMARK_FLUSH_INTERVAL: "0.05", ...environment });
+  const { port } = await service.line("ready");
+  return { service, url: `http://127.0.0.1:${port}`, port: Number(port) };
+}
