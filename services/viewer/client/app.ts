@@ -229,7 +229,6 @@ export class App {
       h("div", { class: "bar-row" },
         h("a", { class: "logo", href: "/", title: "Tidemark" }, h("img", { src: "/icon.svg", alt: "Tidemark", width: 26, height: 26 })),
         menu([h("span", { class: "dashboard-title" }, title)], `Dashboard: ${title}`, (close) => [this.#dashboardList(close)], "dashboard-menu"),
-        h("div", { class: "dashboard-links" }, (dashboard?.links ?? []).flatMap((link) => this.#dashboardLink(link))),
         h("span", { class: "grow" }),
         h("div", { class: "time-controls" },
           this.#iconButton("Earlier (←)", ICONS.back, () => this.#shiftRange(-0.5, 1)),
@@ -244,7 +243,11 @@ export class App {
         this.#iconButton("Dark or light (t)", theme === "dark" ? ICONS.sun : ICONS.moon, () => this.#toggleTheme()),
         this.#iconButton("Keys (?)", ICONS.help, toggleHelp),
       ),
-      variables,
+      h("div", { class: "bar-row second" },
+        variables,
+        h("span", { class: "grow" }),
+        h("nav", { class: "dashboard-links", "aria-label": "Dashboards" }, (dashboard?.links ?? []).flatMap((link) => this.#dashboardLink(link))),
+      ),
     );
     this.#renderVariables();
   }

@@ -82,12 +82,13 @@ export class PanelCard {
       : null;
     const drawn = panel.type !== "text" && panel.type !== "table";
     const tableButton = drawn
-      ? h("button", { type: "button", class: "icon-button quiet", title: "Show as a table", "aria-label": `Show ${panel.title} as a table`, onclick: () => this.#toggleTable() }, icon(...ICONS.table))
+      ? h("button", { type: "button", class: "icon-button", title: "Show as a table", "aria-label": `Show ${panel.title} as a table`, onclick: () => this.#toggleTable() }, icon(...ICONS.table))
       : null;
-    const full = h("button", { type: "button", class: "icon-button quiet", title: "Full size (v)", "aria-label": `Show ${panel.title} in full size`, onclick: () => env.toggleFullscreen(panel.id) }, icon(...ICONS.expand));
+    const full = h("button", { type: "button", class: "icon-button", title: "Full size (v)", "aria-label": `Show ${panel.title} in full size`, onclick: () => env.toggleFullscreen(panel.id) }, icon(...ICONS.expand));
     this.#title.textContent = env.variable(panel.title ?? "");
     this.#title.title = this.#title.textContent;
-    return h("header", { class: "panel-head" }, this.#title, info, this.#status, h("span", { class: "grow" }), links, tableButton, full);
+    const tools = h("div", { class: "tools" }, tableButton, full);
+    return h("header", { class: "panel-head" }, this.#title, info, this.#status, h("span", { class: "grow" }), links, tools);
   }
 
   /** Asks for the data and draws it. Keeps the old drawing while waiting and when the answer is an error. */

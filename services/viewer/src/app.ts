@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { loadDashboards } from "@tidemark/dashboards";
-import Fastify, { type FastifyInstance } from "fastify";
+import Fastify, { type FastifyInstance, LogController } from "fastify";
 import { openClickHouse } from "./clickhouse.ts";
 import { DEFAULTS, type ViewerConfig } from "./config.ts";
 import { installErrors } from "./errors.ts";
@@ -17,7 +17,7 @@ const MAX_BODY_BYTES = 256 * 1024;
 /** The viewer without a port; ClickHouse need not be there. Closing the server closes its connections. */
 export async function buildViewer(partial: Partial<ViewerConfig> = {}): Promise<FastifyInstance> {
   const config: ViewerConfig = { ...DEFAULTS, ...partial };
-  const app = Fastify({ logger: { level: config.logLevel }, disableRequestLogging: true, bodyLimit: MAX_BODY_BYTES });
+  const app = Fastify({ logger: { level: config.logLevel }, logController: new LogController({ disableRequestLogging: true }), bodyLimit: MAX_BODY_BYTES, forceCloseConnections: true });
   const database = openClickHouse({
     url: config.clickhouseUrl,
     queryTimeout: config.queryTimeout,
@@ -30,7 +30,7 @@ export async function buildViewer(partial: Partial<ViewerConfig> = {}): Promise<
   statusRoutes(app, database);
   dashboardRoutes(app, catalogue);
   viewRoutes(app, catalogue, database);
-  alertRoutes(app, config.alertsUrl, database);
+  alertRoutes(app, config.alertsUrl, config.token, database);
   await pageRoutes(app, config.publicDir ?? fileURLToPath(new URL("../dist/public", import.meta.url)));
   return app;
 }

@@ -6,15 +6,15 @@ import { fromNow } from "../units.ts";
 export function alertBanner(alerts: AlertView[], open: (uid: string, panelId: number | null) => void): HTMLElement[] {
   const rank = (alert: AlertView) => (alert.severity === "critical" || alert.severity === "page" ? 0 : 1);
   const firing = alerts.filter(({ state }) => state === "firing").sort((a, b) => rank(a) - rank(b));
-  const broken = alerts.filter(({ state }) => state === "error");
+  const broken = alerts.filter(({ state }) => state === "error" || state === "no_data");
   const pending = alerts.length - firing.length - broken.length;
   return [
     ...[...firing, ...broken].map((alert) => {
       const where = [alert.service, alert.runtime].filter((part) => part !== "").join(" · ");
       const click = () => open(alert.dashboardUid, alert.panelId);
-      return h("div", { class: `alert ${alert.state === "error" ? "broken" : rank(alert) === 0 ? "critical" : "warning"}`, role: "status" },
+      return h("div", { class: `alert ${alert.state !== "firing" ? "broken" : rank(alert) === 0 ? "critical" : "warning"}`, role: "status" },
         icon(...ICONS.bell),
-        h("b", {}, alert.title),
+        h("b", {}, alert.title, alert.state === "no_data" ? " (no data)" : alert.state === "error" ? " (cannot be judged)" : ""),
         where ? h("span", { class: "alert-where" }, where) : null,
         h("span", { class: "alert-text", title: alert.summary }, alert.summary),
         h("span", { class: "grow" }),

@@ -17,12 +17,15 @@ const RELATIVE: [from: string, text: string][] = [
   ["now-7d", "Last 7 days"],
   ["now-30d", "Last 30 days"],
 ];
+const UNIT_NAMES: Record<string, string> = { s: "second", m: "minute", h: "hour", d: "day", w: "week", M: "month", y: "year" };
 const REFRESH = ["", "1s", "2s", "5s", "10s", "30s", "1m", "5m"];
 
 /** `Last 15 minutes`, or both ends. */
 export function describeRange(from: string, to: string): string {
   const known = to === "now" ? RELATIVE.find(([expression]) => expression === from) : undefined;
   if (known) return known[1];
+  const other = to === "now" ? /^now-(\d+)([smhdwMy])$/.exec(from) : undefined;
+  if (other) return `Last ${other[1]} ${UNIT_NAMES[other[2]!]}${other[1] === "1" ? "" : "s"}`;
   const end = (text: string, up: boolean) => {
     if (text.startsWith("now")) return text;
     const time = parseTimeExpression(text, Date.now(), up);

@@ -10,6 +10,14 @@ const CHAR_PX = 6.4;
 const AXIS_PADDING_PX = 16;
 const X_AXIS_PX = 26;
 const S_PER_DAY = 86_400;
+/** Steps of a time axis, seconds. */
+const TIME_STEPS_S = [
+  0.001, 0.01, 0.1, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400,
+  172_800, 604_800, 1_209_600, 2_592_000, 7_776_000, 31_536_000,
+];
+const BINARY_UNITS = new Set(["bytes", "bits", "binBps"]);
+/** Steps of an axis in bytes: powers of two, so that its texts are whole. */
+const BINARY_STEPS = Array.from({ length: 50 }, (_, i) => 2 ** i);
 
 export interface ChartColors {
   text: string;
@@ -45,6 +53,7 @@ export function valueAxis(theme: Theme, axis: ValueAxis): uPlot.Axis {
     border: { show: false },
     gap: 6,
     space: 34,
+    ...(BINARY_UNITS.has(axis.unit ?? "") ? { incrs: BINARY_STEPS } : {}),
     ...(axis.label ? { label: axis.label, labelFont: FONT, labelSize: 18, labelGap: 0 } : {}),
     values: (_u, splits) => axisTexts(splits, axis.unit, axis.decimals),
     size: (_u, values) => Math.ceil(Math.max(3, ...(values ?? []).map((text) => text?.length ?? 0)) * CHAR_PX) + AXIS_PADDING_PX,
@@ -53,6 +62,10 @@ export function valueAxis(theme: Theme, axis: ValueAxis): uPlot.Axis {
 
 /** Texts of an axis: as few decimals as keep neighbouring ticks different. */
 export function axisTexts(splits: (number | null)[], unit?: string, decimals?: number | null): string[] {
+  if (decimals === undefined || decimals === null) {
+    const short = splits.map((value) => (value === null ? "" : formatText(value, unit)));
+    if (short.every((text, i) => splits[i] === null || isFaithful(text, splits[i]!, unit))) return short;
+  }
   for (let digits = decimals ?? 0; digits <= 4; digits++) {
     const texts = splits.map((value) => (value === null ? "" : formatText(value, unit, value === 0 ? 0 : digits)));
     const real = texts.filter((text) => text !== "");
@@ -78,7 +91,8 @@ export function timeAxis(theme: Theme): uPlot.Axis {
     font: FONT,
     size: X_AXIS_PX,
     gap: 4,
-    space: 72,
+    space: 64,
+    incrs: TIME_STEPS_S,
     grid: { stroke: colors.grid, width: 1 },
     ticks: { show: true, stroke: colors.axis, size: 4, width: 1 },
     border: { show: false },
@@ -119,9 +133,15 @@ export function zoomHook(data: () => PanelData): (u: uPlot) => void {
   };
 }
 
-const LABEL_PX = 15;
+const LABEL_PX = 14;
+const TOP_PX = 8;
 
-/** Load phases and alerts: shaded regions and dashed lines behind the series, with their titles where there is room. */
+/** Room above the plot: for the annotations' titles when there are any. */
+export function topPadding(data: () => PanelData): () => number {
+  return () => TOP_PX + (data().annotations.length > 0 ? LABEL_PX : 0);
+}
+
+/** Load phases and alerts: shaded regions and dashed lines behind the series, their titles above where there is room. */
 export function annotationHooks(data: () => PanelData): { drawClear: (u: uPlot) => void; draw: (u: uPlot) => void } {
   const each = (u: uPlot, draw: (left: number, right: number, index: number) => void) => {
     const { annotations, from, to } = data();
@@ -137,7 +157,7 @@ export function annotationHooks(data: () => PanelData): { drawClear: (u: uPlot) 
       const { top, height } = u.bbox;
       each(u, (left, right, index) => {
         if (right - left < 1) return;
-        u.ctx.fillStyle = withAlpha(cssColor(annotations[index]!.color), index % 2 === 0 ? 0.07 : 0.035);
+        u.ctx.fillStyle = withAlpha(cssColor(annotations[index]!.color), index % 2 === 0 ? 0.07 : 0.03);
         u.ctx.fillRect(left, top, right - left, height);
       });
     },
@@ -146,16 +166,16 @@ export function annotationHooks(data: () => PanelData): { drawClear: (u: uPlot) 
       const { top, height, left: plotLeft, width } = u.bbox;
       const ratio = uPlot.pxRatio;
       const { ctx } = u;
-      let free = plotLeft;
+      const taken: [number, number][] = [];
       ctx.save();
-      ctx.font = FONT.replace("11px", `${10 * ratio}px`);
+      ctx.font = FONT.replace("11px", `${10.5 * ratio}px`);
       ctx.textBaseline = "middle";
       ctx.textAlign = "left";
       each(u, (left, right, index) => {
         const { title, text, color, time } = annotations[index]!;
         const css = cssColor(color);
         if (time >= data().from) {
-          ctx.strokeStyle = withAlpha(css, 0.75);
+          ctx.strokeStyle = withAlpha(css, 0.7);
           ctx.lineWidth = ratio;
           ctx.setLineDash([4 * ratio, 3 * ratio]);
           ctx.beginPath();
@@ -165,14 +185,15 @@ export function annotationHooks(data: () => PanelData): { drawClear: (u: uPlot) 
           ctx.setLineDash([]);
         }
         const label = title || text;
-        const size = ctx.measureText(label).width + 8 * ratio;
-        const room = Math.min(right > left + 2 ? right : plotLeft + width, plotLeft + width) - left;
-        if (label === "" || left < free || size > room) return;
+        const end = left + ctx.measureText(label).width + 8 * ratio;
+        const edge = right > left + 2 ? Math.min(right, plotLeft + width) : plotLeft + width;
+        if (label === "" || end > edge + ratio || taken.some(([a, b]) => left < b && end > a)) return;
+        const y = top - (LABEL_PX + 1) * ratio;
         ctx.fillStyle = withAlpha(css, theme === "dark" ? 0.22 : 0.16);
-        ctx.fillRect(left, top, size, LABEL_PX * ratio);
+        ctx.fillRect(left, y, end - left, LABEL_PX * ratio);
         ctx.fillStyle = chartColors(theme).text;
-        ctx.fillText(label, left + 4 * ratio, top + (LABEL_PX / 2) * ratio);
-        free = left + size;
+        ctx.fillText(label, left + 4 * ratio, y + (LABEL_PX / 2) * ratio);
+        taken.push([left, end]);
       });
       ctx.restore();
     },

@@ -103,9 +103,9 @@ export const heatmap: PanelType = (body) => {
       {
         width,
         height,
-        padding: [10, 12, 0, 4],
+        padding: [chart.topPadding(() => data), 12, 0, 4],
         legend: { show: false },
-        cursor: { ...chart.timeCursor(() => data), y: true, points: { show: false } },
+        cursor: { ...chart.timeCursor(() => data), points: { show: false } },
         scales: {
           x: { time: true, range: () => [data.from / 1000, data.to / 1000] },
           y: { range: () => [0, Math.max(1, count)], dir: reverse ? -1 : 1 },

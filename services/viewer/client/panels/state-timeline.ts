@@ -87,7 +87,7 @@ export const stateTimeline: PanelType = (body) => {
       {
         width,
         height,
-        padding: [8, 12, 0, 4],
+        padding: [chart.topPadding(() => data), 12, 0, 4],
         legend: { show: false },
         cursor: { ...chart.timeCursor(() => data), points: { show: false } },
         scales: {

@@ -64,7 +64,7 @@ export const timeseries: PanelType = (body) => {
     aligned.fields.forEach((field, i) => {
       const below = stacked.below[i];
       const color = fill(field);
-      if (below !== undefined && color && field.custom.drawStyle !== "bars") bands.push({ series: [i + 1, below + 1], fill: color });
+      if (below !== undefined && color) bands.push({ series: [i + 1, below + 1], fill: color });
       const lower = field.custom.fillBelowTo ? aligned.fields.findIndex((f) => f.name === field.custom.fillBelowTo) : -1;
       if (lower !== -1) bands.push({ series: [i + 1, lower + 1], fill: withAlpha(field.color, Number(field.custom.fillOpacity ?? 20) / 100) });
     });
@@ -72,7 +72,7 @@ export const timeseries: PanelType = (body) => {
     return {
       width,
       height,
-      padding: [10, 12, 0, 4],
+      padding: [chart.topPadding(() => data), 12, 0, 4],
       legend: { show: false },
       cursor: chart.timeCursor(() => data),
       scales,

@@ -1,10 +1,11 @@
+import { RULES } from "@tidemark/dashboards";
 import type { FastifyInstance } from "fastify";
 import type { Database } from "../database.ts";
 
 export interface AlertView {
   title: string;
   severity: string;
-  /** pending or firing; others are not listed. */
+  /** pending, firing, no_data or error; the others are not listed. */
   state: string;
   service: string;
   runtime: string;
@@ -25,15 +26,15 @@ export interface AlertsReply {
 }
 
 const EVALUATOR_TIMEOUT_MS = 2000;
-const SHOWN = new Set(["firing", "pending", "error"]);
+const SHOWN = new Set(["firing", "pending", "no_data", "error"]);
 
 /** Alerts that pend, fire or cannot be evaluated: from the evaluator, else from the table it writes. */
-export function alertRoutes(app: FastifyInstance, alertsUrl: string, database: Database): void {
+export function alertRoutes(app: FastifyInstance, alertsUrl: string, token: string | undefined, database: Database): void {
   app.get("/api/alerts", async (request): Promise<AlertsReply> => {
     try {
       const response = await fetch(new URL("/api/alerts", alertsUrl), {
         signal: AbortSignal.timeout(EVALUATOR_TIMEOUT_MS),
-        headers: { accept: "application/json" },
+        headers: { accept: "application/json", ...(token ? { authorization: `Bearer ${token}` } : {}) },
       });
       if (!response.ok) throw new Error(`the evaluator answered ${response.status}`);
       return { alerts: fromEvaluator(await response.json()), source: "evaluator" };
@@ -63,22 +64,21 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 
 function toAlert(record: Record<string, unknown>): AlertView {
   const labels = isRecord(record.labels) ? record.labels : {};
-  const annotations = isRecord(record.annotations) ? record.annotations : {};
   const text = (...values: unknown[]) => String(values.find((value) => typeof value === "string" && value !== "") ?? "");
-  const panel = Number(record.panelId ?? record.panel_id ?? annotations.__panelId__);
-  const started = text(record.startsAt, record.startedAt, record.started_at, record.since, record.ts);
-  const since = Date.parse(/Z|[+-]\d\d:?\d\d$/.test(started) ? started : `${started.replace(" ", "T")}Z`);
-  const value = Number(record.value);
+  const ruleId = text(record.ruleId, record.rule_id);
+  const rule = RULES.find((candidate) => candidate.id === ruleId);
+  const started = text(record.startedAt, record.started_at);
+  const since = Date.parse(started.endsWith("Z") ? started : `${started.replace(" ", "T")}Z`);
   return {
-    title: text(record.title, annotations.title, labels.alertname, record.rule_id, record.ruleId),
-    severity: text(record.severity, labels.severity, "warning"),
-    state: text(record.state, record.status).toLowerCase(),
+    title: text(record.title, ruleId),
+    severity: text(record.severity, "warning"),
+    state: text(record.state),
     service: text(record.service, labels.service),
     runtime: text(record.runtime, labels.runtime),
-    summary: text(record.summary, annotations.summary, annotations.description),
-    value: record.value === null || record.value === undefined || !Number.isFinite(value) ? null : value,
+    summary: text(record.summary),
+    value: typeof record.value === "number" ? record.value : null,
     since: Number.isNaN(since) ? null : since,
-    dashboardUid: text(record.dashboardUid, record.dashboard, annotations.__dashboardUid__),
-    panelId: Number.isInteger(panel) && panel > 0 ? panel : null,
+    dashboardUid: text(record.dashboard, rule?.dashboard),
+    panelId: typeof record.panelId === "number" ? record.panelId : (rule?.panelId ?? null),
   };
 }

@@ -55,6 +55,7 @@ export interface Annotation {
   tags: string[];
 }
 
+/** In the order of the dashboard's queries, each by time. */
 export interface AnnotationsReply {
   annotations: Annotation[];
   errors: { source: string; message: string }[];
@@ -109,12 +110,12 @@ export function viewRoutes(app: FastifyInstance, catalogue: Catalogue, database:
       if (!rawSql || query.enable === false) continue;
       try {
         const result = await run(dashboard, rawSql, request.body);
-        reply.annotations.push(...toAnnotations(query, toFrame("Anno", result.columns, result.rows, result.timezone)));
+        const found = toAnnotations(query, toFrame("Anno", result.columns, result.rows, result.timezone));
+        reply.annotations.push(...found.sort((a, b) => a.time - b.time));
       } catch (error) {
         reply.errors.push({ source: query.name, message: (error as Error).message });
       }
     }
-    reply.annotations.sort((a, b) => a.time - b.time);
     return reply;
   });
 }
