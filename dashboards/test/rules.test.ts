@@ -71,7 +71,7 @@ describe("the demo's rules over the story", () => {
 
   it("see libuv's pool while hashing, and a healthy loop", async () => {
     const found = await breaches("demo", "hashing");
-    expect(found["tidemark-libuv-pool"]).toEqual(["bookshop-node fast"]);
+    expect(found["tidemark-libuv-pool"]).toEqual(["bookshop-node fast", "bookshop-node slow"]);
     expect(found["tidemark-event-loop-wait"]).toBeUndefined();
   });
 });

@@ -10,6 +10,8 @@ const MIN_WAITS = 10;
 const MIN_EXPORTS = 2;
 /** libuv's two lanes are thread pools too, with a rule of their own. */
 const LIBUV = "kind = 'thread_pool' AND name IN ('fast', 'slow')";
+/** A worker thread's loop is meant to be blocked by its work. */
+const LOOP = "kind = 'event_loop' AND name NOT LIKE 'worker-%'";
 const REQUEST_THREADS = "kind IN ('thread_pool', 'worker') AND name NOT IN ('fast', 'slow')";
 const P95 = bucketQuantile("sumMap(wait_buckets)", 0.95);
 
@@ -55,7 +57,7 @@ export function rulesFor(profile: Profile): readonly Rule[] {
       sql: `SELECT CAST(service, 'String') AS service, CAST(runtime, 'String') AS runtime, CAST(instance, 'String') AS instance, CAST(name, 'String') AS resource,
   ifNull(toFloat64(${P95}), 0) AS value
 FROM ${RESOURCES}
-WHERE $__timeFilter(ts) AND kind = 'event_loop' AND ${settled(wait.windowSeconds)}
+WHERE $__timeFilter(ts) AND ${LOOP} AND ${settled(wait.windowSeconds)}
 GROUP BY service, runtime, instance, resource
 HAVING sum(wait_count) >= ${MIN_WAITS}`,
       ...wait,
@@ -85,7 +87,7 @@ HAVING sum(wait_count) >= ${MIN_WAITS}`,
       sql: `SELECT CAST(service, 'String') AS service, CAST(runtime, 'String') AS runtime, CAST(instance, 'String') AS instance, CAST(name, 'String') AS resource,
   toFloat64(greatest(ifNull(max(stall_age), 0), ifNull(max(wait_max), 0))) AS value
 FROM ${RESOURCES}
-WHERE $__timeFilter(ts) AND kind = 'event_loop' AND ${settled(instant.windowSeconds)}
+WHERE $__timeFilter(ts) AND ${LOOP} AND ${settled(instant.windowSeconds)}
 GROUP BY service, runtime, instance, resource
 HAVING count() >= ${MIN_EXPORTS}`,
       ...instant,

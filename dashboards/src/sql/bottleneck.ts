@@ -42,7 +42,8 @@ export interface BottleneckQuery {
  * arrives at random (PASTA); a stamp is on a request itself. The verdict is the resource with the largest W p95 of at least 10 ms;
  * when nothing waits, the one with the largest U of at least 0.8; else `none`. While nothing is served at all, the age of the oldest that
  * waits stands for W. On a loop, the wait for a pool or executor is counted net of two turns of that loop, and not at all while
- * the loop itself is saturated: then their queue is a consequence.
+ * the loop itself is saturated: then their queue is a consequence. libuv's two lanes share threads, so the slow lane counts net of the
+ * fast one. A worker thread's loop is left out: requests do not queue there, and it is meant to be blocked by its work.
  */
 export function bottleneckSql({ time, bucket, by, where = "1" }: BottleneckQuery): string {
   const at = bucket === undefined ? "" : "time, ";
@@ -60,8 +61,9 @@ FROM (
   SELECT *,
     maxIf(w, kind = 'event_loop') OVER (PARTITION BY ${at}runtime, service) AS loop_w,
     maxIf(ifNull(u, 0), kind = 'event_loop') OVER (PARTITION BY ${at}runtime, service) AS loop_u,
+    maxIf(w, kind = 'thread_pool' AND name = 'fast') OVER (PARTITION BY ${at}runtime, service) AS fast_w,
     kind IN ('db_pool', 'executor', 'channel_layer') AS downstream,
-    multiIf(NOT downstream, w, loop_u >= ${SATURATED} AND loop_w >= ${LOOP_WAIT_SECONDS}, 0, greatest(0, w - ${LOOP_TURNS} * loop_w)) AS lost,
+    multiIf(kind = 'thread_pool' AND name = 'slow', greatest(0, w - fast_w), NOT downstream, w, loop_u >= ${SATURATED} AND loop_w >= ${LOOP_WAIT_SECONDS}, 0, greatest(0, w - ${LOOP_TURNS} * loop_w)) AS lost,
     -- A wait outranks any U; among the busy, the specific resource goes before the processor it runs on.
     multiIf(lost >= ${NOTICEABLE_WAIT_SECONDS}, 2 + lost, w < ${NOTICEABLE_WAIT_SECONDS} AND ifNull(u, 0) >= ${SATURATED}, if(kind IN ('cpu', 'gil'), u - 0.5, u), 0) AS rank
   FROM (
@@ -70,7 +72,7 @@ FROM (
       ifNull(sum(wait_count), 0) AS waits,
       toFloat64(if(waits > 0, ifNull(${bucketQuantile("sumMap(wait_buckets)", 0.95)}, 0), ifNull(max(stall_age), 0))) AS w
     FROM tidemark.resource_samples
-    WHERE ${time} AND ${where}
+    WHERE ${time} AND NOT (kind = 'event_loop' AND name LIKE 'worker-%') AND ${where}
     GROUP BY ${at}runtime, service, kind, name
   )
 )

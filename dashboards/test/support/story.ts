@@ -147,7 +147,10 @@ export async function writeStory(writer: StoreClient, times: StoryTimes, periodS
               n.libuvWait,
               probes,
             );
-            resource("thread_pool", "slow", { capacity: 2, busy: 0 }, 0.0003, probes);
+            // The lanes share the threads: what fills the pool with hashes delays look-ups as much.
+            resource("thread_pool", "slow", { capacity: 2, busy: 0 }, n.libuvWait * 1.05, probes);
+            // A worker thread that computes, as it should.
+            resource("event_loop", "worker-1", { capacity: 1, busy: 1, stall_age: 5 }, 5, probes);
             resource(
               "db_pool",
               "main",
