@@ -1,5 +1,5 @@
 import { accessDenied, syntaxError } from "./exception.ts";
-import { isWord, lex, type Token } from "./sql/lexer.ts";
+import { isWord, lex, type Token, withoutComments } from "./sql/lexer.ts";
 
 const NONE: ReadonlySet<string> = new Set();
 const VERBS = new Set(["SELECT", "WITH", "SHOW", "DESC", "DESCRIBE", "EXPLAIN", "EXISTS"]);
@@ -36,13 +36,14 @@ const NOT_A_CALL = new Set(
 );
 
 /**
- * First wall of the read-only user: looks at the text before the engine sees it.
+ * First wall of the read-only user: looks at the text before the engine sees it, and returns what may go to the engine:
+ * the same tokens without comments.
  *
  * Throws ACCESS_DENIED for everything but one reading statement without SETTINGS, without INTO OUTFILE, without a
  * function that leaves the database. {@link checkTree} is the second wall (ClickHouse's own parser), a connection with
  * `readonly = 1` the third: each alone has a known hole (`SETTINGS readonly = 0` in a subquery, scalar `file()`).
  */
-export function checkText(sql: string, tableFunctions: ReadonlySet<string>): void {
+export function checkText(sql: string, tableFunctions: ReadonlySet<string>): string {
   const tokens = [...lex(sql)];
   while (tokens.at(-1)?.kind === "symbol" && tokens.at(-1)?.text === ";") tokens.pop();
   const first = tokens.find((token) => token.text !== "(");
@@ -59,6 +60,7 @@ export function checkText(sql: string, tableFunctions: ReadonlySet<string>): voi
     }
     checkToken(token, tokens[i - 1], tokens[i + 1], tableFunctions);
   }
+  return withoutComments(sql, tokens);
 }
 
 function checkToken(

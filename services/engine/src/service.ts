@@ -111,9 +111,8 @@ export class EngineService {
   }
 
   private async read(request: Request): Promise<Answer> {
-    const { sql } = request.incoming;
     const tableFunctions = await this.allTableFunctions();
-    checkText(sql, tableFunctions);
+    const sql = checkText(request.incoming.sql, tableFunctions);
     const limits = {
       maxExecutionSeconds: Math.min(
         request.asked.maxExecutionSeconds ?? this.config.readerSeconds,

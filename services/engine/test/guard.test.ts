@@ -46,6 +46,21 @@ test.each(["default", "system"])("refuses every hostile statement, database %s",
   expect((await engine.ask("SELECT count(), sum(a) FROM t")).text).toBe("1\t1\n");
 });
 
+test("refuses them with comments, cases and blanks of any kind between their words", async () => {
+  const gaps = ["/**/", "/* ' */", '/* " /* ` */ */', " -- '\n", "\n", "\t", "\u00a0", " # `\n", "\u3000", "\ufeff"];
+  const passed: string[] = [];
+  for (const [n, sql] of statements.entries()) {
+    if (/--|#|\/\*|\$/.test(sql)) continue;
+    let gap = n;
+    const disguised = sql.replaceAll(/[ (]/g, (c) => (c === "(" ? `${gaps[gap++ % gaps.length]}(` : gaps[gap++ % gaps.length]!));
+    const swapped = disguised.replace(/^\w+/, (verb) => verb.toLowerCase());
+    const reply = await engine.ask(swapped, { param_d: "system", param_t: "processes", param_f: "file" });
+    if (reply.status === 200 || reply.text.includes(SECRET)) passed.push(`${swapped} -> ${reply.text}`);
+  }
+  expect(passed).toEqual([]);
+  expect([existsSync(outfile), dialled]).toEqual([false, 0]);
+});
+
 test("refuses hostile settings, whatever their case or place", async () => {
   const settings = [
     "readonly",
@@ -115,6 +130,9 @@ test("lets everything through that dashboards, the Grafana plugin and people ask
     "SELECT merge FROM (SELECT 1 AS merge)",
     "SELECT url, remote, s3 FROM (SELECT 1 AS url, 2 AS remote, 3 AS s3)",
     "select * from t format JSON",
+    "SELECT (1, 2).1, 1.5e-3, [1,2][1], t.a FROM t /* c /* nested */ */ WHERE a=1-- x\nAND 1",
+    "SELECT 1 // 2",
+    "SELECT m['a'] FROM cols WHERE m [ 'x' ] = ''",
   ];
   const refused: string[] = [];
   for (const sql of friendly) {

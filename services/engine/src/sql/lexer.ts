@@ -14,8 +14,8 @@ const HEREDOC_TAG = /\$[A-Za-z0-9_]*\$/y;
 /**
  * Splits ClickHouse SQL into tokens, comments and white space dropped.
  *
- * Follows ClickHouse's own lexer where a difference would matter to a guard: `--`, `#!`, `# ` and block comments
- * (not nested), quotes closed by a doubled quote or escaped by a backslash, heredocs `$tag$...$tag$`, typographic
+ * Follows ClickHouse's own lexer where a difference would matter to a guard: `--`, `#!`, `# ` and nested block
+ * comments, quotes closed by a doubled quote or escaped by a backslash, heredocs `$tag$...$tag$`, typographic
  * quotes. A quote or comment that never closes yields one `unterminated` token. Never throws.
  * Source: ClickHouse `src/Parsers/Lexer.cpp`.
  */
@@ -28,26 +28,37 @@ export function* lex(sql: string, from = 0): Generator<Token> {
       at++;
       continue;
     }
-    if (two === "--" || two === "//" || two === "#!" || two === "# " || c === "\u2212") {
-      if (c !== "\u2212" || sql[at + 1] === "\u2212") {
-        const end = sql.indexOf("\n", at);
-        at = end < 0 ? sql.length : end + 1;
-        continue;
-      }
+    if (two === "--" || two === "//" || two === "#!" || two === "# ") {
+      const end = sql.indexOf("\n", at);
+      at = end < 0 ? sql.length : end + 1;
+      continue;
     }
     if (two === "/*") {
-      const end = sql.indexOf("*/", at + 2);
+      const end = endOfBlockComment(sql, at);
       if (end < 0) {
         yield { kind: "unterminated", text: two, start: at, end: sql.length };
         return;
       }
-      at = end + 2;
+      at = end;
       continue;
     }
     const token = next(sql, at);
     yield token;
     at = token.end;
   }
+}
+
+/** Block comments nest: `/* a /* b *\/ still the comment *\/`. */
+function endOfBlockComment(sql: string, start: number): number {
+  let depth = 0;
+  for (let at = start; at < sql.length - 1; ) {
+    const two = sql.slice(at, at + 2);
+    if (two === "/*") depth++;
+    if (two === "*/") depth--;
+    at += two === "/*" || two === "*/" ? 2 : 1;
+    if (depth === 0) return at;
+  }
+  return -1;
 }
 
 function next(sql: string, start: number): Token {
@@ -118,4 +129,19 @@ export function quoteString(text: string): string {
 /** A ClickHouse identifier in back quotes. */
 export function quoteIdentifier(text: string): string {
   return `\`${text.replaceAll("\\", "\\\\").replaceAll("`", "\\`")}\``;
+}
+
+/**
+ * The same statement without comments, so that the engine parses exactly the tokens a guard looked at, whatever the two
+ * would make of a comment. Gaps become one blank or line break; nothing is put where there was no gap.
+ */
+export function withoutComments(sql: string, tokens: readonly Token[]): string {
+  let text = "";
+  let end: number | undefined;
+  for (const token of tokens) {
+    if (end !== undefined && token.start > end) text += sql.slice(end, token.start).includes("\n") ? "\n" : " ";
+    text += sql.slice(token.start, token.end);
+    end = token.end;
+  }
+  return text;
 }
