@@ -23,7 +23,11 @@ def sink() -> Iterator[Sink]:
 @pytest.fixture
 def sqlite(tmp_path: Path) -> str:
     """Path of a database with 20 authors and a book of each."""
-    path = str(tmp_path / "library.sqlite3")
+    return make_library(str(tmp_path / "library.sqlite3"))
+
+
+def make_library(path: str) -> str:
+    """Fills a new SQLite file with 20 authors and a book of each; its path."""
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE library_author (id integer PRIMARY KEY, name varchar(100))")
         connection.execute(

@@ -78,9 +78,9 @@ def test_series_past_the_limit_are_counted_as_other() -> None:
 
 def test_routes_past_the_cap_are_other(agent: Agent) -> None:
     for number in range(MAX_ROUTES):
-        assert agent.route(f"/{number}") == f"/{number}"
-    assert agent.route("/one more") == "_other"
-    assert agent.route("/0") == "/0"
+        assert agent.route(f"{number}/") == f"/{number}/"
+    assert agent.route("one more/") == "_other"
+    assert agent.route("0/") == "/0/"
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,11 @@ from tidemark_django.encode import Event, Span
 from tidemark_django.identity import Server, resource_attributes
 from tidemark_django.request import RequestState
 from tidemark_django.saturation import Resource
+from tidemark_django.statements import Statement
 
 if TYPE_CHECKING:
     from tidemark_django.executors import ExecutorWatch
+    from tidemark_django.http import RequestSeries
     from tidemark_django.loop import LoopWatch
     from tidemark_django.pools import PoolWatch
     from tidemark_django.threads import Threads
@@ -44,6 +46,8 @@ class Agent:
         self.registry = Registry()
         self.identity = resource_attributes(config, server)
         self.requests: dict[int, RequestState] = {}
+        self.http_series: dict[tuple[str, str | None, int, str, str | None], RequestSeries] = {}
+        self.query_series: dict[tuple[Statement, str, str | None, str | None], Histogram] = {}
         self.methods: set[tuple[str, str]] = set()
         self.events: deque[Event] = deque(maxlen=MAX_PENDING_EVENTS)
         self.spans: deque[Span] = deque(maxlen=MAX_PENDING_SPANS)
@@ -81,15 +85,13 @@ class Agent:
     def count(self, metric: str, *attributes: tuple[str, str | int], by: float = 1) -> None:
         self.registry.counter(metric, attributes).add(by)
 
-    def route(self, template: str | None) -> str | None:
-        """The route itself for the first 300 of a process, then ``_other``."""
-        if template is None:
-            return None
-        found = self._routes.get(template)
+    def route(self, pattern: str) -> str:
+        """The template of one of Django's patterns, for the first 300 of a process; then ``_other``."""
+        found = self._routes.get(pattern)
         if found is None:
-            found = template if len(self._routes) < MAX_ROUTES else OTHER
-            if found is template:
-                self._routes[template] = found
+            if len(self._routes) >= MAX_ROUTES:
+                return OTHER
+            found = self._routes[pattern] = route_template(pattern)
         return found
 
     def event(self, event: Event) -> None:
@@ -136,3 +138,13 @@ class Agent:
 
 def _attributes(*pairs: tuple[str, str]) -> Attributes:
     return pairs
+
+
+def route_template(pattern: str) -> str:
+    """
+    Django's pattern in the form of OpenTelemetry, with its leading slash.
+
+    >>> route_template("books/<int:pk>/"), route_template("^old/(?P<pk>[0-9]+)$"), route_template("")
+    ('/books/<int:pk>/', '/old/(?P<pk>[0-9]+)', '/')
+    """
+    return "/" + pattern.removeprefix("^").removesuffix("$").lstrip("/")

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from tidemark_django import frames, runtime, semconv
 from tidemark_django.agent import Agent
-from tidemark_django.agg import Attributes, AttributeValue
+from tidemark_django.agg import SERIES_PER_METRIC, Attributes, AttributeValue, Histogram
 from tidemark_django.encode import Event
 from tidemark_django.request import MAX_QUERY_SPANS, QueryRecord, RequestState, current_request
 from tidemark_django.statements import Statement, StatementCache
@@ -105,38 +105,20 @@ def _note(
     try:
         raw = sql if type(sql) is str else str(sql)
         statement = _statements.get(raw, mysql=connection.vendor == "mysql")
-        system, namespace, alias = system_of(connection), _namespace(connection), connection.alias
-        attributes: Attributes = (
-            (semconv.DB_SYSTEM_NAME, system),
-            (semconv.DB_NAMESPACE, namespace),
-            (semconv.DB_OPERATION_NAME, statement.operation),
-            (semconv.DB_QUERY_SUMMARY, statement.summary),
-            (semconv.DB_QUERY_TEXT, statement.text),
-            (semconv.TIDEMARK_DB_ALIAS, alias),
-        )
+        alias = connection.alias
         route = _route_now(agent, state)
-        if route is not None:
-            attributes += ((semconv.HTTP_ROUTE, route),)
-        if error is not None:
-            attributes += ((semconv.ERROR_TYPE, error),)
-        agent.registry.histogram("db.client.operation.duration", attributes).record(end - start)
+        key = (statement, alias, route, error)
+        series = agent.query_series.get(key)
+        if series is None:
+            series = _add_series(agent, connection, statement, route, error)
+        series.record(end - start)
         if state is None:
             return
         state.queries += 1
         state.spend("db", end - start, inner)
         if agent.config.traces and len(state.query_spans) < MAX_QUERY_SPANS:
             state.query_spans.append(
-                QueryRecord(
-                    start,
-                    end,
-                    alias,
-                    system,
-                    namespace,
-                    statement.operation,
-                    statement.summary,
-                    statement.text,
-                    error,
-                )
+                QueryRecord(start, end, alias, system_of(connection), _namespace(connection), statement, error)
             )
         if statement.operation == "SELECT":
             _count_repeat(agent, state, statement, route)
@@ -144,16 +126,33 @@ def _note(
         agent.failed("database", failure)
 
 
+def _add_series(agent: Agent, connection: Any, statement: Statement, route: str | None, error: str | None) -> Histogram:
+    attributes: Attributes = (
+        (semconv.DB_SYSTEM_NAME, system_of(connection)),
+        (semconv.DB_NAMESPACE, _namespace(connection)),
+        (semconv.DB_OPERATION_NAME, statement.operation),
+        (semconv.DB_QUERY_SUMMARY, statement.summary),
+        (semconv.DB_QUERY_TEXT, statement.text),
+        (semconv.TIDEMARK_DB_ALIAS, connection.alias),
+    )
+    if route is not None:
+        attributes += ((semconv.HTTP_ROUTE, route),)
+    if error is not None:
+        attributes += ((semconv.ERROR_TYPE, error),)
+    series = agent.registry.histogram("db.client.operation.duration", attributes)
+    if len(agent.query_series) < SERIES_PER_METRIC:
+        agent.query_series[statement, connection.alias, route, error] = series
+    return series
+
+
 def _route_now(agent: Agent, state: RequestState | None) -> str | None:
     """The route as far as known while the view still runs: the request object has it once the resolver ran."""
     if state is None:
         return None
     if state.route is None and state.request is not None:
-        from tidemark_django.http import route_template
-
         match = getattr(state.request, "resolver_match", None)
         if match is not None and match.route is not None:
-            state.route = agent.route(route_template(match.route))
+            state.route = agent.route(match.route)
     return state.route
 
 

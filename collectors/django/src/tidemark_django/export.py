@@ -67,8 +67,11 @@ class Exporter:
         """The export thread. The first export comes within one interval, at a moment of the process's own."""
         interval = self._agent.config.export_interval
         due = time.monotonic() + interval * random.uniform(0.5, 1.0)
-        while not self._closing:
+        closing = False
+        while not closing:
             self._wake.wait(max(0.0, due - time.monotonic()))
+            # Read before the export: an end that comes during one wants another.
+            closing = self._closing
             due = max(due + interval, time.monotonic() + interval / 2)
             self.once(REQUEST_TIMEOUT_S)
             self._agent.agent_cpu["export"] = time.thread_time()

@@ -6,6 +6,8 @@ from time import perf_counter, time_ns
 from types import CodeType
 from typing import Any, Final
 
+from tidemark_django.statements import Statement
+
 TRACEPARENT: Final = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 MAX_QUERY_SPANS: Final = 100
 NS_PER_S: Final = 1e9
@@ -20,9 +22,7 @@ class QueryRecord:
     alias: str
     system: str
     namespace: str
-    operation: str
-    summary: str
-    text: str
+    statement: Statement
     error: str | None
 
 

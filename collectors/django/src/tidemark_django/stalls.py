@@ -139,6 +139,4 @@ class StallWatch:
         match = getattr(state.request, "resolver_match", None)
         if match is None or match.route is None:
             return None
-        from tidemark_django.http import route_template
-
-        return self._agent.route(route_template(match.route))
+        return self._agent.route(match.route)

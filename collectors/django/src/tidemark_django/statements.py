@@ -31,9 +31,13 @@ TABLE: Final = re.compile(rf"\b(?:FROM|INTO|UPDATE|TABLE(?: IF (?:NOT )?EXISTS)?
 MAX_SUMMARY_TABLES: Final = 4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Statement:
-    """A statement without its literals: what the timings of all its runs are collected under."""
+    """
+    A statement without its literals: what the timings of all its runs are collected under.
+
+    Compared by identity: the cache hands out one object per text, and hashing long texts per query is not free.
+    """
 
     text: str
     summary: str
@@ -81,6 +85,7 @@ class StatementCache:
     def __init__(self) -> None:
         self._raw: dict[str, Statement] = {}
         self._known: dict[str, Statement] = {}
+        self._other: dict[str, Statement] = {}
 
     def get(self, sql: str, *, mysql: bool = False) -> Statement:
         found = self._raw.get(sql)
@@ -91,7 +96,7 @@ class StatementCache:
             elif len(self._known) < MAX_STATEMENTS:
                 found = self._known.setdefault(parsed.text, parsed)
             else:
-                found = Statement(OTHER, OTHER, parsed.operation)
+                found = self._other.setdefault(parsed.operation, Statement(OTHER, OTHER, parsed.operation))
             if len(self._raw) >= MAX_RAW:
                 self._raw = {}
             self._raw[sql] = found

@@ -53,6 +53,7 @@ class Threads:
                 last = now
                 for resource in self._agent.resources:
                     self._guard(f"resource.{resource.kind}", partial(resource.tick, elapsed))
+                self._guard("registry", self._agent.registry.fold)
                 self._guard("memory", self._memory.tick)
                 self._agent.agent_cpu["sampler"] = time.thread_time()
 

@@ -9,6 +9,7 @@ urlpatterns = [
     path("block/<int:milliseconds>/", views.block),
     path("burn/<int:milliseconds>/", views.burn),
     path("burners/<int:count>/", views.burners),
+    path("five/", views.five),
     path("books/", views.books),
     path("fail/", views.fail),
     path("page/", views.page),

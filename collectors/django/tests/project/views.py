@@ -58,6 +58,10 @@ def books(request: HttpRequest) -> JsonResponse:
     return JsonResponse({book.title: book.author.name for book in Book.objects.all()})
 
 
+def five(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("".join(Book.objects.get(pk=number).title for number in range(1, 6)))
+
+
 def fail(request: HttpRequest) -> HttpResponse:
     raise RuntimeError("on purpose")
 
