@@ -39,6 +39,9 @@ export interface DemoServicesOptions {
   gunicornClass?: "gthread" | "sync";
 }
 
+/** What a plain installation of uvicorn uses; said aloud, so that a package installed for something else changes nothing. */
+const UVICORN_PARTS = ["--loop", "asyncio", "--http", "h11", "--ws", "websockets-sansio"];
+
 /** How a supervisor starts one demo service. */
 export interface ServiceCommand {
   /** Also the service's `service.name`. */
@@ -94,7 +97,7 @@ export function labServices(options: DemoServicesOptions): ServiceCommand[] {
     ]),
     service("lab-django-asgi", options.asgiPort, options.python, DJANGO_DIRECTORY, python, [
       ...["-m", "uvicorn", "labsite.asgi:application", "--host", "127.0.0.1", "--port", String(options.asgiPort)],
-      ...["--ws", "websockets-sansio", "--ws-per-message-deflate", "false", "--ws-max-size", String(MAX_MESSAGE_BYTES)],
+      ...[...UVICORN_PARTS, "--ws-per-message-deflate", "false", "--ws-max-size", String(MAX_MESSAGE_BYTES)],
       ...["--lifespan", "off", "--timeout-keep-alive", String(KEEP_ALIVE_S)],
       ...["--timeout-graceful-shutdown", String(STOP_TIMEOUT_S), "--log-level", "warning", "--no-access-log"],
     ]),
