@@ -4,10 +4,13 @@ import type { Table } from "./rows.ts";
 
 const MS_PER_S = 1000;
 const INSERT_TIMEOUT_MS = 10_000;
+const OPEN_TIMEOUT_MS = 10_000;
 
 export interface Database {
   /** Runs a rule's query. Rejects when ClickHouse does not answer, or answers with an exception. */
   query(sql: string, timeoutMs: number, signal: AbortSignal): Promise<Table>;
+  /** What `alert_events` believes to go on: the last event of each label set that has not ended. */
+  open(): Promise<AlertEvent[]>;
   /** Stores rows of `alert_events`; the same rows under the same token are stored once. */
   insert(rows: readonly AlertEvent[], token: string): Promise<void>;
   close(): Promise<void>;
@@ -29,6 +32,14 @@ export function openDatabase(url: string): Database {
       });
       const { meta, data } = await result.json<unknown[]>();
       return { meta: meta ?? [], data };
+    },
+    async open() {
+      const result = await client.query({
+        query: `SELECT * FROM ${TABLES.alertsCurrent}`,
+        format: "JSONEachRow",
+        abort_signal: AbortSignal.timeout(OPEN_TIMEOUT_MS),
+      });
+      return result.json<AlertEvent>();
     },
     async insert(rows, token) {
       await client.insert({

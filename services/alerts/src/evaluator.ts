@@ -1,5 +1,5 @@
 import type { Clock } from "./clock.ts";
-import { RuleShapeError, rowsOf, type Table } from "./rows.ts";
+import { rowsOf, type Table } from "./rows.ts";
 import {
   emptyRuleState,
   type Observation,
@@ -38,7 +38,8 @@ export class Evaluator {
   private readonly options: EvaluatorOptions;
   private readonly cancels = new Map<string, () => void>();
   private readonly running = new Map<string, Promise<void>>();
-  private readonly abort = new AbortController();
+  private readonly queries = new Set<AbortController>();
+  private stopped = false;
   /** Milliseconds since the epoch of the last finished evaluation of any rule. */
   lastFinishedMs: number | null = null;
 
@@ -57,7 +58,8 @@ export class Evaluator {
 
   /** Ends the timers, aborts the queries on their way and waits for them. */
   async stop(): Promise<void> {
-    this.abort.abort();
+    this.stopped = true;
+    for (const query of this.queries) query.abort();
     for (const cancel of this.cancels.values()) cancel();
     this.cancels.clear();
     await Promise.all(this.running.values());
@@ -76,7 +78,7 @@ export class Evaluator {
     const { clock, intervalS } = this.options;
     const cancel = clock.after(Math.max(0, dueMs - clock.now()), () => {
       void this.evaluate(rule).then(() => {
-        if (this.abort.signal.aborted) return;
+        if (this.stopped) return;
         const missed = Math.max(0, Math.floor((clock.now() - dueMs) / (intervalS * MS_PER_S)));
         this.schedule(rule, dueMs + (missed + 1) * intervalS * MS_PER_S);
       });
@@ -103,16 +105,24 @@ export class Evaluator {
 
   private async observe(rule: EvaluatedRule, nowMs: number): Promise<Observation | undefined> {
     const timeoutMs = Math.max(MIN_QUERY_TIMEOUT_MS, this.options.intervalS * MS_PER_S);
-    const timeout = AbortSignal.timeout(timeoutMs);
+    // One controller per query: a signal that lives as long as the process would collect a listener for each.
+    const query = new AbortController();
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      query.abort();
+    }, timeoutMs);
+    this.queries.add(query);
     try {
-      const signal = AbortSignal.any([this.abort.signal, timeout]);
-      const table = await this.options.query(rule.sql(nowMs), timeoutMs, signal);
+      const table = await this.options.query(rule.sql(nowMs), timeoutMs, query.signal);
       return { kind: "rows", rows: rowsOf(table) };
     } catch (error) {
-      if (this.abort.signal.aborted) return undefined;
-      if (error instanceof RuleShapeError) return { kind: "error", message: error.message };
-      if (timeout.aborted) return { kind: "error", message: `no answer within ${timeoutMs / MS_PER_S} s` };
+      if (this.stopped) return undefined;
+      if (late) return { kind: "error", message: `no answer within ${timeoutMs / MS_PER_S} s` };
       return { kind: "error", message: error instanceof Error ? describe(error) : String(error) };
+    } finally {
+      clearTimeout(timer);
+      this.queries.delete(query);
     }
   }
 }

@@ -9,6 +9,7 @@ import { openDatabase } from "./database.ts";
 import { type EvaluatedRule, Evaluator } from "./evaluator.ts";
 import { EventLog } from "./events.ts";
 import { Notifier } from "./notify/notifier.ts";
+import { orphans } from "./orphans.ts";
 import { buildSelfMetrics } from "./self-metrics.ts";
 import { StateFile } from "./state-file.ts";
 import { emptyRuleState, type RuleState, type Transition } from "./state-machine.ts";
@@ -140,6 +141,19 @@ export function buildAlerts(config: AlertsConfig): Alerts {
     const told = announcer.update(rule, state, clock.now());
     if (transitions.length > 0) events.push(transitions.map((transition) => eventOf(rule, transition)));
     if (transitions.length > 0 || told) save();
+    if (!reconciled && [...states.values()].every(({ health }) => health !== "unknown")) void reconcile();
+  }
+
+  /** Once, when every rule has been seen: ends in `alert_events` what no longer goes on. */
+  let reconciled = false;
+  async function reconcile(): Promise<void> {
+    reconciled = true;
+    try {
+      events.push(orphans(await database.open(), states, clock.now()));
+    } catch (error) {
+      reconciled = false;
+      app.log.debug({ err: error }, "alert_events not compared yet");
+    }
   }
 
   let full = false;

@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import type { AlertEvent } from "./events.ts";
 import type { Message } from "./notify/delivery.ts";
@@ -80,7 +80,7 @@ export class StateFile {
     try {
       const fd = openSync(next, "w", 0o600);
       try {
-        writeSync(fd, JSON.stringify({ format: FORMAT, ...state }));
+        writeFileSync(fd, JSON.stringify({ format: FORMAT, ...state }));
         fsyncSync(fd);
       } finally {
         closeSync(fd);

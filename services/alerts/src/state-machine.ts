@@ -64,7 +64,7 @@ export interface Transition {
   state: EventState;
   instance: Instance;
   atMs: number;
-  reason: "" | "missing" | "no_data" | "removed";
+  reason: "" | "missing" | "no_data";
 }
 
 export const emptyRuleState = (): RuleState => ({
@@ -95,16 +95,6 @@ export function step(
   else if (observation.rows.length === 0) run.empty();
   else run.rows(observation.rows);
   return { state: run.state, transitions: run.transitions };
-}
-
-/** Ends every label set of a rule that no longer exists. */
-export function removeRule(previous: RuleState, atMs: number): Transition[] {
-  return Object.values(previous.instances).map((instance) => ({
-    state: endedAs(instance.phase),
-    instance,
-    atMs,
-    reason: "removed",
-  }));
 }
 
 class Step {

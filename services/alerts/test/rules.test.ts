@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { RULES } from "@tidemark/dashboards";
 import { createStoreClient } from "@tidemark/store";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { clickhouseTime } from "../src/events.ts";
 import { buildAlerts, type CurrentAlert } from "../src/index.ts";
 import { startEngine } from "./support/engine.ts";
 import { ManualClock } from "./support/manual-clock.ts";
@@ -138,6 +139,8 @@ let directory: string;
 /** For every `service rule` that fired: the seconds at which that was first and last seen. */
 const fired = new Map<string, { first: number; last: number }>();
 let last: CurrentAlert[] = [];
+/** What the view `alerts_current` shows at the end. */
+let shown: string[] = [];
 const errors = new Set<string>();
 
 beforeAll(async () => {
@@ -152,7 +155,19 @@ beforeAll(async () => {
     );
   });
   await client.insert({ table: "resource_samples", values: rows, format: "JSONEachRow" });
-  await client.close();
+  // What an evaluator whose disk was lost left behind: nobody else will ever end it.
+  const lost = {
+    ts: clickhouseTime(startMs - 3_600_000),
+    rule_id: RULES[0]!.id,
+    fingerprint: "lost",
+    state: "firing",
+    service: "lost",
+  };
+  await client.insert({
+    table: "alert_events",
+    values: [lost, { ...lost, rule_id: "a-rule-that-is-gone" }],
+    format: "JSONEachRow",
+  });
 
   const clock = new ManualClock(startMs);
   const alerts = buildAlerts({
@@ -179,6 +194,12 @@ beforeAll(async () => {
     clock.advance(EXPORT_S * 1000);
   }
   await alerts.stop();
+  const result = await client.query({
+    query: "SELECT concat(service, ' ', rule_id) AS alert FROM alerts_current",
+    format: "JSONEachRow",
+  });
+  shown = (await result.json<{ alert: string }>()).map(({ alert }) => alert);
+  await client.close();
 }, 60_000);
 
 afterAll(async () => {
@@ -217,4 +238,8 @@ it("has a story for every rule, and only silence fires at the end", () => {
   const told = new Set(Object.values(STORIES).flatMap(({ fires }) => fires));
   expect(RULES.map(({ id }) => id).filter((id) => !told.has(id))).toEqual([]);
   expect(last.map(({ ruleId, labels }) => `${labels.service} ${ruleId}`)).toEqual(["gone tidemark-telemetry-absent"]);
+});
+
+it("alert_events tells the same, without what an evaluator that lost its state left behind", () => {
+  expect(shown).toEqual(["gone tidemark-telemetry-absent"]);
 });
