@@ -1,7 +1,6 @@
 import { DASHBOARDS, PANELS } from "../panel-ids.ts";
 import { heat, lines } from "../panels/panels.ts";
 import { CRITICAL, DJANGO as DJANGO_HUE, OK, shades, WARNING } from "../panels/theme.ts";
-import { SERVICE_ONLY_FILTER } from "../sql/fragments.ts";
 import { aggregateSeries, gaugeSeries, heatmapColumns, metricSource, PROCESS, quantileSeries } from "../sql/series.ts";
 import type { DashboardSpec } from "./layout.ts";
 import { connectionsPanel, phasesPanel, processGauge, repeatsPanel, stallsPanel, statementsPanel } from "./shared.ts";
@@ -191,7 +190,6 @@ export const django: DashboardSpec = {
             from: metricSource("process.cpu.time"),
             name: PROCESS,
             where: DJANGO,
-            filter: SERVICE_ONLY_FILTER,
             value: "sum(number) / step",
           }),
         }),

@@ -57,6 +57,8 @@ export function buildDashboard(spec: DashboardSpec): Dashboard {
     );
   const dashboard = builder.build();
   dashboard.panels = spec.rows.flatMap(withPlaces());
+  // The SDK's default would hide links and annotation switches in a menu.
+  for (const control of [...(dashboard.links ?? []), ...(dashboard.annotations?.list ?? [])]) delete control.placement;
   return dashboard;
 }
 

@@ -2,7 +2,7 @@ import { bucketQuantile } from "@tidemark/store";
 import { DASHBOARDS, PANELS } from "../panel-ids.ts";
 import { heat, lines, rows } from "../panels/panels.ts";
 import { CRITICAL, NODE as NODE_HUE, OK, shades, WARNING } from "../panels/theme.ts";
-import { SERVICE_ONLY_FILTER } from "../sql/fragments.ts";
+import { VARIABLE_FILTER } from "../sql/fragments.ts";
 import {
   aggregateSeries,
   gaugeSeries,
@@ -113,7 +113,7 @@ export const node: DashboardSpec = {
   toFloat64(sum(sum) / sum(count)) AS "loop time per request",
   toFloat64(sum(count) / greatest(1, toUnixTimestamp($__toTime) - toUnixTimestamp($__fromTime))) AS "requests/s"
 FROM ${histogramSource("tidemark.http.server.loop_active")}
-WHERE ${SERVICE_ONLY_FILTER} AND count > 0
+WHERE ${VARIABLE_FILTER} AND count > 0
 GROUP BY service, route
 ORDER BY "loop time per request" DESC
 LIMIT 30`,
@@ -238,7 +238,6 @@ LIMIT 30`,
             from: histogramSource("v8js.gc.duration"),
             name: PROCESS,
             where: "runtime = 'node'",
-            filter: SERVICE_ONLY_FILTER,
             value: "sum(sum) / step",
           }),
         }),
@@ -273,7 +272,6 @@ LIMIT 30`,
             from: metricSource("process.cpu.time"),
             name: PROCESS,
             where: "runtime = 'node'",
-            filter: SERVICE_ONLY_FILTER,
             value: "sum(number) / step",
           }),
         }),
@@ -304,7 +302,7 @@ LIMIT 30`,
           sql: `SELECT ${PROCESS} AS process, toFloat64(sum(count) / greatest(1, toUnixTimestamp($__toTime) - toUnixTimestamp($__fromTime))) AS "requests/s",
   toFloat64(${bucketQuantile("sumMap(buckets)", 0.95)}) AS p95
 FROM tidemark.http_requests
-WHERE $__timeFilter(ts) AND runtime = 'node' AND ${SERVICE_ONLY_FILTER}
+WHERE $__timeFilter(ts) AND runtime = 'node' AND ${VARIABLE_FILTER}
 GROUP BY process
 ORDER BY "requests/s" DESC
 LIMIT 50`,

@@ -41,7 +41,7 @@ export const overview: DashboardSpec = {
           id: 11,
           title: "Is anything firing?",
           description:
-            "Alerts that fire now, by severity. Zero is good. Open the table below for cause and action of each.",
+            "Alerts that fire now or cannot be judged. Zero is good. The table below says which, and what to do.",
           width: 4,
           height: 5,
           unit: "none",

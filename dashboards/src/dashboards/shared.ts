@@ -1,7 +1,7 @@
 import { bucketQuantile } from "@tidemark/store";
 import { lines, type Placed, rows, stackedBars } from "../panels/panels.ts";
 import { DJANGO, NODE, PHASE_COLOURS, shades } from "../panels/theme.ts";
-import { BUCKET, SERVICE_ONLY_FILTER, VARIABLE_FILTER, WHOLE_BUCKETS, WITH_STEP } from "../sql/fragments.ts";
+import { BUCKET, VARIABLE_FILTER, WHOLE_BUCKETS, WITH_STEP } from "../sql/fragments.ts";
 import { gaugeSeries, metricSource, PROCESS } from "../sql/series.ts";
 
 /** Panels that both runtimes' pages have, in the same words, over the rows of one runtime. */
@@ -141,7 +141,6 @@ export function processGauge(metric: string, runtime: Runtime, name: string = PR
     from: metricSource(metric),
     name,
     where: `runtime = '${runtime}'`,
-    filter: SERVICE_ONLY_FILTER,
     key: "series_id",
     value: "avg(number)",
     combine: "sum",
