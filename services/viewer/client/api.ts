@@ -37,8 +37,10 @@ export interface StatusReply {
 export const api = {
   dashboards: () => call<DashboardSummary[]>("GET", "/api/dashboards"),
   dashboard: (uid: string) => call<Dashboard>("GET", `/api/dashboards/${encodeURIComponent(uid)}`),
-  variables: (body: RangeRequest, signal: AbortSignal) => call<ResolvedVariable[]>("POST", "/api/view/variables", body, signal),
-  annotations: (body: RangeRequest, signal: AbortSignal) => call<AnnotationsReply>("POST", "/api/view/annotations", body, signal),
+  variables: (body: RangeRequest, signal: AbortSignal) =>
+    call<ResolvedVariable[]>("POST", "/api/view/variables", body, signal),
+  annotations: (body: RangeRequest, signal: AbortSignal) =>
+    call<AnnotationsReply>("POST", "/api/view/annotations", body, signal),
   query: (body: RangeRequest & { panelId: number; refId: string; maxDataPoints: number }, signal: AbortSignal) =>
     call<QueryReply>("POST", "/api/view/query", body, signal),
   alerts: () => call<AlertsReply>("GET", "/api/alerts"),
@@ -60,6 +62,10 @@ async function call<T>(method: string, path: string, body?: unknown, signal?: Ab
   }
   const reply: unknown = await response.json().catch(() => undefined);
   if (response.ok && reply !== undefined) return reply as T;
-  const fallback = { code: `HTTP_${response.status}`, message: `The viewer answered ${response.status}`, hint: "Reload the page." };
+  const fallback = {
+    code: `HTTP_${response.status}`,
+    message: `The viewer answered ${response.status}`,
+    hint: "Reload the page.",
+  };
   throw new ApiError({ ...fallback, ...(reply as Partial<ErrorBody> | undefined) });
 }

@@ -1,4 +1,4 @@
-import { interpolate, type VariableValue, globFormat } from "../src/grafana/interpolate.ts";
+import { globFormat, interpolate, type VariableValue } from "../src/grafana/interpolate.ts";
 import { durationMs, panelInterval } from "../src/grafana/interval.ts";
 import type { Dashboard, DashboardLink, Panel } from "../src/grafana/model.ts";
 import { parseTimeExpression } from "../src/grafana/time-range.ts";
@@ -64,7 +64,8 @@ export class App {
   }
 
   async #open(): Promise<void> {
-    const wanted = this.#place.uid ?? this.#dashboards.find(({ uid }) => uid.includes("overview"))?.uid ?? this.#dashboards[0]!.uid;
+    const wanted =
+      this.#place.uid ?? this.#dashboards.find(({ uid }) => uid.includes("overview"))?.uid ?? this.#dashboards[0]!.uid;
     try {
       this.#dashboard = await api.dashboard(wanted);
     } catch (error) {
@@ -109,7 +110,12 @@ export class App {
     const abort = new AbortController();
     this.#abort = abort;
     this.#range = this.#readRange();
-    const base = { dashboardUid: dashboard.uid, ...this.#range, intervalMs: panelInterval(this.#range.to - this.#range.from, ANNOTATION_POINTS), vars: this.#place.vars };
+    const base = {
+      dashboardUid: dashboard.uid,
+      ...this.#range,
+      intervalMs: panelInterval(this.#range.to - this.#range.from, ANNOTATION_POINTS),
+      vars: this.#place.vars,
+    };
     try {
       const variables = await api.variables(base, abort.signal);
       const changed = JSON.stringify(variables) !== JSON.stringify(this.#variables);
@@ -132,7 +138,10 @@ export class App {
     );
     const cards = [...this.#cards];
     await Promise.all(cards.map((card) => card.load()));
-    if ((await annotations) && !abort.signal.aborted) for (const card of cards) if (card.panel.type === "timeseries" || card.panel.type === "heatmap" || card.panel.type === "state-timeline") card.redraw();
+    if ((await annotations) && !abort.signal.aborted)
+      for (const card of cards)
+        if (card.panel.type === "timeseries" || card.panel.type === "heatmap" || card.panel.type === "state-timeline")
+          card.redraw();
     if (!abort.signal.aborted) this.#root.dataset.loaded = String(Number(this.#root.dataset.loaded ?? 0) + 1);
   }
 
@@ -143,7 +152,9 @@ export class App {
   async #loadAlerts(): Promise<void> {
     try {
       const { alerts } = await api.alerts();
-      this.#alerts.replaceChildren(...alertBanner(alerts, (uid, panelId) => this.#go({ ...this.#place, uid, viewPanel: panelId ?? undefined })));
+      this.#alerts.replaceChildren(
+        ...alertBanner(alerts, (uid, panelId) => this.#go({ ...this.#place, uid, viewPanel: panelId ?? undefined })),
+      );
     } catch {
       this.#alerts.replaceChildren();
     }
@@ -154,7 +165,9 @@ export class App {
     const now = Date.now();
     const start = parseTimeExpression(from, now) ?? now - 900_000;
     const end = parseTimeExpression(to, now, true) ?? now;
-    return end > start ? { from: Math.floor(start), to: Math.floor(end) } : { from: Math.floor(end) - 60_000, to: Math.floor(end) };
+    return end > start
+      ? { from: Math.floor(start), to: Math.floor(end) }
+      : { from: Math.floor(end) - 60_000, to: Math.floor(end) };
   }
 
   #expressions(): { from: string; to: string } {
@@ -226,27 +239,48 @@ export class App {
     const title = dashboard?.title ?? "Tidemark";
     const variables = h("div", { class: "variables" });
     this.#bar.replaceChildren(
-      h("div", { class: "bar-row" },
-        h("a", { class: "logo", href: "/", title: "Tidemark" }, h("img", { src: "/icon.svg", alt: "Tidemark", width: 26, height: 26 })),
-        menu([h("span", { class: "dashboard-title" }, title)], `Dashboard: ${title}`, (close) => [this.#dashboardList(close)], "dashboard-menu"),
+      h(
+        "div",
+        { class: "bar-row" },
+        h(
+          "a",
+          { class: "logo", href: "/", title: "Tidemark" },
+          h("img", { src: "/icon.svg", alt: "Tidemark", width: 26, height: 26 }),
+        ),
+        menu(
+          [h("span", { class: "dashboard-title" }, title)],
+          `Dashboard: ${title}`,
+          (close) => [this.#dashboardList(close)],
+          "dashboard-menu",
+        ),
         h("span", { class: "grow" }),
-        h("div", { class: "time-controls" },
+        h(
+          "div",
+          { class: "time-controls" },
           this.#iconButton("Earlier (←)", ICONS.back, () => this.#shiftRange(-0.5, 1)),
           timePicker(from, to, (nextFrom, nextTo) => this.#setRange(nextFrom, nextTo)),
           this.#iconButton("Later (→)", ICONS.forward, () => this.#shiftRange(0.5, 1)),
           this.#iconButton("Zoom out (−)", ICONS.zoomOut, () => this.#shiftRange(0, 2)),
         ),
-        h("div", { class: "time-controls" },
+        h(
+          "div",
+          { class: "time-controls" },
           this.#iconButton("Refresh now (r)", ICONS.refresh, () => void this.#reload(false)),
           refreshPicker(this.#refresh(), (interval) => this.#go({ ...this.#place, refresh: interval })),
         ),
         this.#iconButton("Dark or light (t)", theme === "dark" ? ICONS.sun : ICONS.moon, () => this.#toggleTheme()),
         this.#iconButton("Keys (?)", ICONS.help, toggleHelp),
       ),
-      h("div", { class: "bar-row second" },
+      h(
+        "div",
+        { class: "bar-row second" },
         variables,
         h("span", { class: "grow" }),
-        h("nav", { class: "dashboard-links", "aria-label": "Dashboards" }, (dashboard?.links ?? []).flatMap((link) => this.#dashboardLink(link))),
+        h(
+          "nav",
+          { class: "dashboard-links", "aria-label": "Dashboards" },
+          (dashboard?.links ?? []).flatMap((link) => this.#dashboardLink(link)),
+        ),
       ),
     );
     this.#renderVariables();
@@ -255,17 +289,38 @@ export class App {
   #renderVariables(): void {
     const holder = this.#bar.querySelector(".variables");
     if (holder?.querySelector(".menu-box:not([hidden])")) return;
-    holder?.replaceChildren(...variableBar(this.#variables, (name, values) => this.#go({ ...this.#place, vars: { ...this.#place.vars, [name]: values } })));
+    holder?.replaceChildren(
+      ...variableBar(this.#variables, (name, values) =>
+        this.#go({ ...this.#place, vars: { ...this.#place.vars, [name]: values } }),
+      ),
+    );
   }
 
   #iconButton(label: string, paths: string[], onclick: () => void): HTMLElement {
-    return h("button", { type: "button", class: "icon-button", title: label, "aria-label": label, onclick }, icon(...paths));
+    return h(
+      "button",
+      { type: "button", class: "icon-button", title: label, "aria-label": label, onclick },
+      icon(...paths),
+    );
   }
 
   #dashboardList(close: () => void): HTMLElement {
-    return h("div", { class: "menu-list wide" }, this.#dashboards.map(({ uid, title, description }) =>
-      h("a", { class: uid === this.#dashboard?.uid ? "menu-item active" : "menu-item", href: this.#dashboardHref(uid), onclick: close },
-        h("b", {}, title), description ? h("span", { class: "menu-note" }, description) : null)));
+    return h(
+      "div",
+      { class: "menu-list wide" },
+      this.#dashboards.map(({ uid, title, description }) =>
+        h(
+          "a",
+          {
+            class: uid === this.#dashboard?.uid ? "menu-item active" : "menu-item",
+            href: this.#dashboardHref(uid),
+            onclick: close,
+          },
+          h("b", {}, title),
+          description ? h("span", { class: "menu-note" }, description) : null,
+        ),
+      ),
+    );
   }
 
   /** Another dashboard with the same time and the same variables. */
@@ -276,23 +331,48 @@ export class App {
   #dashboardLink(link: DashboardLink): HTMLElement[] {
     if (link.type === "dashboards") {
       const tags = link.tags ?? [];
-      const list = this.#dashboards.filter((one) => one.uid !== this.#dashboard?.uid && tags.every((tag) => one.tags.includes(tag)));
-      const items = () => list.map(({ uid, title }) => h("a", { class: "menu-item", href: this.#dashboardHref(uid) }, title));
-      if (link.asDropdown !== false) return list.length > 0 ? [menu([link.title || "Dashboards"], link.title || "Dashboards", () => [h("div", { class: "menu-list" }, items())])] : [];
+      const list = this.#dashboards.filter(
+        (one) => one.uid !== this.#dashboard?.uid && tags.every((tag) => one.tags.includes(tag)),
+      );
+      const items = () =>
+        list.map(({ uid, title }) => h("a", { class: "menu-item", href: this.#dashboardHref(uid) }, title));
+      if (link.asDropdown !== false)
+        return list.length > 0
+          ? [
+              menu([link.title || "Dashboards"], link.title || "Dashboards", () => [
+                h("div", { class: "menu-list" }, items()),
+              ]),
+            ]
+          : [];
       return list.map(({ uid, title }) => h("a", { class: "button ghost", href: this.#dashboardHref(uid) }, title));
     }
     if (!link.url) return [];
-    return [h("a", { class: "button ghost", href: this.#linkHref(link), title: link.tooltip ?? "", ...(link.targetBlank ? { target: "_blank", rel: "noreferrer" } : {}) }, link.title)];
+    return [
+      h(
+        "a",
+        {
+          class: "button ghost",
+          href: this.#linkHref(link),
+          title: link.tooltip ?? "",
+          ...(link.targetBlank ? { target: "_blank", rel: "noreferrer" } : {}),
+        },
+        link.title,
+      ),
+    ];
   }
 
   #linkHref(link: DashboardLink): string {
-    const url = this.#variable((link.url ?? "").replaceAll("${__url_time_range}", this.#timeRangeQuery()), "percentencode");
+    const url = this.#variable(
+      (link.url ?? "").replaceAll("${__url_time_range}", this.#timeRangeQuery()),
+      "percentencode",
+    );
     const extra = new URLSearchParams();
     if (link.keepTime) {
       extra.set("from", this.#expressions().from);
       extra.set("to", this.#expressions().to);
     }
-    if (link.includeVars) for (const { name, current } of this.#variables) for (const value of current) extra.append(`var-${name}`, value);
+    if (link.includeVars)
+      for (const { name, current } of this.#variables) for (const value of current) extra.append(`var-${name}`, value);
     const query = extra.toString();
     return query ? `${url}${url.includes("?") ? "&" : "?"}${query}` : url;
   }
@@ -310,11 +390,20 @@ export class App {
       const variable = this.#variables.find((candidate) => candidate.name === name);
       if (!variable) return undefined;
       const all = variable.current[0] === ALL;
-      return { values: variable.current, texts: [currentText(variable)], multi: variable.multi, ...(all && !format ? { allValue: "All" } : {}) };
+      return {
+        values: variable.current,
+        texts: [currentText(variable)],
+        multi: variable.multi,
+        ...(all && !format ? { allValue: "All" } : {}),
+      };
     };
-    const everything = this.#variables.flatMap(({ name, current }) => current.map((value) => `var-${name}=${encodeURIComponent(value)}`)).join("&");
+    const everything = this.#variables
+      .flatMap(({ name, current }) => current.map((value) => `var-${name}=${encodeURIComponent(value)}`))
+      .join("&");
     try {
-      return interpolate(text.replace(/\$\{__all_variables\}|\$__all_variables/g, everything), lookup, (value) => format === "percentencode" ? encodeURIComponent(globFormat(value)) : value.texts.join(", "));
+      return interpolate(text.replace(/\$\{__all_variables\}|\$__all_variables/g, everything), lookup, (value) =>
+        format === "percentencode" ? encodeURIComponent(globFormat(value)) : value.texts.join(", "),
+      );
     } catch {
       return text;
     }
@@ -339,12 +428,14 @@ export class App {
         return;
       }
     }
-    this.#main.replaceChildren(...all.map((section) => {
-      const { row } = section;
-      const open = row ? !(this.#collapsed.get(row.id) ?? section.collapsed) : true;
-      const head = row ? this.#rowHead(row, open, section.panels.length) : null;
-      return h("section", { class: "section" }, head, open ? this.#grid(section.panels) : null);
-    }));
+    this.#main.replaceChildren(
+      ...all.map((section) => {
+        const { row } = section;
+        const open = row ? !(this.#collapsed.get(row.id) ?? section.collapsed) : true;
+        const head = row ? this.#rowHead(row, open, section.panels.length) : null;
+        return h("section", { class: "section" }, head, open ? this.#grid(section.panels) : null);
+      }),
+    );
   }
 
   #rowHead(row: Panel, open: boolean, count: number): HTMLElement {
@@ -354,8 +445,19 @@ export class App {
       this.#renderPanels();
       for (const card of this.#cards) void card.load();
     };
-    const head = h("button", { type: "button", class: open ? "row-head open" : "row-head", "aria-expanded": String(open), title: row.description ?? "", onclick: click },
-      icon(...ICONS.chevron), h("span", {}, title), open ? null : h("small", {}, `${count} panels`));
+    const head = h(
+      "button",
+      {
+        type: "button",
+        class: open ? "row-head open" : "row-head",
+        "aria-expanded": String(open),
+        title: row.description ?? "",
+        onclick: click,
+      },
+      icon(...ICONS.chevron),
+      h("span", {}, title),
+      open ? null : h("small", {}, `${count} panels`),
+    );
     head.dataset.testid = `data-testid Panel header ${title}`;
     return head;
   }
@@ -363,14 +465,18 @@ export class App {
   #grid(panels: Panel[]): HTMLElement {
     const placed = repeatPanels(panels, (name) => this.#values(name));
     const top = Math.min(...placed.map(({ panel }) => position(panel).y));
-    return h("div", { class: "grid" }, placed.map(({ panel, scope }) => {
-      const { x, y, w, h: height } = position(panel);
-      const { element } = this.#card(panel, scope);
-      element.style.gridColumn = `${Math.min(COLUMNS, x + 1)} / span ${Math.min(COLUMNS - x, w)}`;
-      element.style.gridRow = `${y - top + 1} / span ${height}`;
-      element.style.setProperty("--rows", String(height));
-      return element;
-    }));
+    return h(
+      "div",
+      { class: "grid" },
+      placed.map(({ panel, scope }) => {
+        const { x, y, w, h: height } = position(panel);
+        const { element } = this.#card(panel, scope);
+        element.style.gridColumn = `${Math.min(COLUMNS, x + 1)} / span ${Math.min(COLUMNS - x, w)}`;
+        element.style.gridRow = `${y - top + 1} / span ${height}`;
+        element.style.setProperty("--rows", String(height));
+        return element;
+      }),
+    );
   }
 
   #card(panel: Panel, scope: Record<string, string>): PanelCard {
@@ -379,7 +485,10 @@ export class App {
       request: () => ({
         dashboardUid: this.#dashboard!.uid,
         ...this.#range,
-        vars: { ...this.#place.vars, ...Object.fromEntries(Object.entries(scope).map(([name, value]) => [name, [value]])) },
+        vars: {
+          ...this.#place.vars,
+          ...Object.fromEntries(Object.entries(scope).map(([name, value]) => [name, [value]])),
+        },
       }),
       theme: () => this.#theme(),
       annotations: () => this.#annotations,
@@ -388,7 +497,8 @@ export class App {
       zoom: (from, to) => this.#setRange(String(Math.round(from)), String(Math.round(to))),
       zoomOut: () => this.#shiftRange(0, 2),
       shareCursor: () => this.#dashboard?.graphTooltip !== 0,
-      toggleFullscreen: (id) => this.#go({ ...this.#place, viewPanel: this.#place.viewPanel === undefined ? id : undefined }),
+      toggleFullscreen: (id) =>
+        this.#go({ ...this.#place, viewPanel: this.#place.viewPanel === undefined ? id : undefined }),
       linkHref: (link) => this.#linkHref(link),
       onAnswer: (error) => this.#onAnswer(error),
     };
@@ -401,7 +511,10 @@ export class App {
   #onAnswer(error: ApiError | undefined): void {
     if (error?.body.code !== "VIEWER_DATABASE_UNREACHABLE" && error?.body.code !== "VIEWER_AWAY") return;
     this.#banner.hidden = false;
-    this.#banner.replaceChildren(icon(...ICONS.warning), h("div", {}, h("b", {}, error.body.message), " ", error.body.hint));
+    this.#banner.replaceChildren(
+      icon(...ICONS.warning),
+      h("div", {}, h("b", {}, error.body.message), " ", error.body.hint),
+    );
     this.#banner.dataset.testid = "viewer away";
     if (this.#retry !== undefined) return;
     this.#retry = window.setInterval(async () => {
@@ -415,14 +528,25 @@ export class App {
   }
 
   #fatal(message: string, hint: string): void {
-    this.#main.replaceChildren(h("div", { class: "message error page" }, h("p", {}, message), h("p", { class: "hint" }, hint)));
+    this.#main.replaceChildren(
+      h("div", { class: "message error page" }, h("p", {}, message), h("p", { class: "hint" }, hint)),
+    );
     window.setTimeout(() => this.#dashboards.length === 0 && void this.start(), RETRY_MS);
   }
 
   /** Links to dashboards stay in the page. */
   #followLink(event: MouseEvent): void {
     const anchor = (event.target as Element).closest?.("a");
-    if (!anchor || anchor.target || event.defaultPrevented || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (
+      !anchor ||
+      anchor.target ||
+      event.defaultPrevented ||
+      event.button !== 0 ||
+      event.ctrlKey ||
+      event.metaKey ||
+      event.shiftKey
+    )
+      return;
     const url = new URL(anchor.href);
     if (url.origin !== window.location.origin || !(url.pathname === "/" || url.pathname.startsWith("/d/"))) return;
     event.preventDefault();
@@ -443,14 +567,18 @@ export class App {
       },
       k: () => this.#go({ ...this.#place, kiosk: !this.#place.kiosk }),
       d: () => this.#bar.querySelector<HTMLElement>(".dashboard-menu > .button")?.click(),
-      v: () => (this.#place.viewPanel !== undefined || hovered) && this.#go({ ...this.#place, viewPanel: this.#place.viewPanel === undefined ? Number(hovered) : undefined }),
+      v: () =>
+        (this.#place.viewPanel !== undefined || hovered) &&
+        this.#go({ ...this.#place, viewPanel: this.#place.viewPanel === undefined ? Number(hovered) : undefined }),
       "?": toggleHelp,
       ArrowLeft: () => this.#shiftRange(-0.5, 1),
       ArrowRight: () => this.#shiftRange(0.5, 1),
       "-": () => this.#shiftRange(0, 2),
       "+": () => this.#shiftRange(0, 0.5),
       "=": () => this.#shiftRange(0, 0.5),
-      Escape: () => (this.#place.kiosk || this.#place.viewPanel !== undefined) && this.#go({ ...this.#place, kiosk: false, viewPanel: undefined }),
+      Escape: () =>
+        (this.#place.kiosk || this.#place.viewPanel !== undefined) &&
+        this.#go({ ...this.#place, kiosk: false, viewPanel: undefined }),
     };
     const insideList = target.closest(".menu-box, dialog, .table-scroll");
     const action = insideList ? undefined : actions[event.key];
@@ -459,4 +587,3 @@ export class App {
     action();
   }
 }
-

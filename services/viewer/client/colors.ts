@@ -10,7 +10,14 @@ const HUES: Record<string, [superLight: string, light: string, base: string, sem
   purple: ["#DEB6F2", "#CA95E5", "#B877D9", "#A352CC", "#8F3BB8"],
 };
 
-const OTHERS: Record<string, string> = { transparent: "rgba(0,0,0,0)", white: "#fff", black: "#000", gray: "#8e95a3", grey: "#8e95a3", text: "" };
+const OTHERS: Record<string, string> = {
+  transparent: "rgba(0,0,0,0)",
+  white: "#fff",
+  black: "#000",
+  gray: "#8e95a3",
+  grey: "#8e95a3",
+  text: "",
+};
 
 const DARK_TEXT = "#d5d9e2";
 const LIGHT_TEXT = "#1f2633";
@@ -28,10 +35,28 @@ export function resolveColor(name: string, theme: Theme): string {
 }
 
 const CLASSIC_DARK = [
-  "#5b9dff", "#4cc38a", "#f5b94d", "#b58cf0", "#f2726f", "#3fc1c9", "#e58fd0", "#a3b65a", "#8796b5", "#ff9a5c",
+  "#5b9dff",
+  "#4cc38a",
+  "#f5b94d",
+  "#b58cf0",
+  "#f2726f",
+  "#3fc1c9",
+  "#e58fd0",
+  "#a3b65a",
+  "#8796b5",
+  "#ff9a5c",
 ];
 const CLASSIC_LIGHT = [
-  "#2f6fdb", "#1f8f5f", "#c98410", "#7d4fc9", "#cf3f4b", "#0f8b94", "#b9489c", "#6d7f1f", "#5a6884", "#d0621b",
+  "#2f6fdb",
+  "#1f8f5f",
+  "#c98410",
+  "#7d4fc9",
+  "#cf3f4b",
+  "#0f8b94",
+  "#b9489c",
+  "#6d7f1f",
+  "#5a6884",
+  "#d0621b",
 ];
 
 /** Colour of the n-th series without a colour of its own. */
@@ -65,20 +90,77 @@ export function textOn(color: string): string {
 /** Stops of continuous colour schemes, from low to high. Sources: d3-scale-chromatic's Turbo, Oranges, … sampled. */
 const SCHEMES: Record<string, string[]> = {
   turbo: ["#30123b", "#4662d7", "#36aaf9", "#1ae4b6", "#72fe5e", "#c8ef34", "#faba39", "#f66b19", "#ca2a04", "#7a0403"],
-  viridis: ["#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"],
-  inferno: ["#000004", "#1b0c41", "#4a0c6b", "#781c6d", "#a52c60", "#cf4446", "#ed6925", "#fb9b06", "#f7d13d", "#fcffa4"],
+  viridis: [
+    "#440154",
+    "#482878",
+    "#3e4989",
+    "#31688e",
+    "#26828e",
+    "#1f9e89",
+    "#35b779",
+    "#6ece58",
+    "#b5de2b",
+    "#fde725",
+  ],
+  inferno: [
+    "#000004",
+    "#1b0c41",
+    "#4a0c6b",
+    "#781c6d",
+    "#a52c60",
+    "#cf4446",
+    "#ed6925",
+    "#fb9b06",
+    "#f7d13d",
+    "#fcffa4",
+  ],
   magma: ["#000004", "#180f3d", "#440f76", "#721f81", "#9e2f7f", "#cd4071", "#f1605d", "#fd9668", "#feca8d", "#fcfdbf"],
-  plasma: ["#0d0887", "#47039f", "#7301a8", "#9c179e", "#bd3786", "#d8576b", "#ed7953", "#fa9e3b", "#fdc926", "#f0f921"],
+  plasma: [
+    "#0d0887",
+    "#47039f",
+    "#7301a8",
+    "#9c179e",
+    "#bd3786",
+    "#d8576b",
+    "#ed7953",
+    "#fa9e3b",
+    "#fdc926",
+    "#f0f921",
+  ],
   oranges: ["#fff5eb", "#fee6ce", "#fdd0a2", "#fdae6b", "#fd8d3c", "#f16913", "#d94801", "#a63603", "#7f2704"],
   blues: ["#f7fbff", "#deebf7", "#c6dbef", "#9ecae1", "#6baed6", "#4292c6", "#2171b5", "#08519c", "#08306b"],
   greens: ["#f7fcf5", "#e5f5e0", "#c7e9c0", "#a1d99b", "#74c476", "#41ab5d", "#238b45", "#006d2c", "#00441b"],
   reds: ["#fff5f0", "#fee0d2", "#fcbba1", "#fc9272", "#fb6a4a", "#ef3b2c", "#cb181d", "#a50f15", "#67000d"],
   purples: ["#fcfbfd", "#efedf5", "#dadaeb", "#bcbddc", "#9e9ac8", "#807dba", "#6a51a3", "#54278f", "#3f007d"],
   greys: ["#ffffff", "#f0f0f0", "#d9d9d9", "#bdbdbd", "#969696", "#737373", "#525252", "#252525", "#000000"],
-  spectral: ["#9e0142", "#d53e4f", "#f46d43", "#fdae61", "#fee08b", "#ffffbf", "#e6f598", "#abdda4", "#66c2a5", "#3288bd", "#5e4fa2"],
+  spectral: [
+    "#9e0142",
+    "#d53e4f",
+    "#f46d43",
+    "#fdae61",
+    "#fee08b",
+    "#ffffbf",
+    "#e6f598",
+    "#abdda4",
+    "#66c2a5",
+    "#3288bd",
+    "#5e4fa2",
+  ],
   ylorrd: ["#ffffcc", "#ffeda0", "#fed976", "#feb24c", "#fd8d3c", "#fc4e2a", "#e31a1c", "#bd0026", "#800026"],
   ylgnbu: ["#ffffd9", "#edf8b1", "#c7e9b4", "#7fcdbb", "#41b6c4", "#1d91c0", "#225ea8", "#253494", "#081d58"],
-  rdylgn: ["#a50026", "#d73027", "#f46d43", "#fdae61", "#fee08b", "#ffffbf", "#d9ef8b", "#a6d96a", "#66bd63", "#1a9850", "#006837"],
+  rdylgn: [
+    "#a50026",
+    "#d73027",
+    "#f46d43",
+    "#fdae61",
+    "#fee08b",
+    "#ffffbf",
+    "#d9ef8b",
+    "#a6d96a",
+    "#66bd63",
+    "#1a9850",
+    "#006837",
+  ],
   grylrd: ["#73bf69", "#fade2a", "#f2495c"],
 };
 const SINGLE_HUE = new Set(["oranges", "blues", "greens", "reds", "purples", "greys", "ylorrd", "ylgnbu"]);

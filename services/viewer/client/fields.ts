@@ -1,6 +1,6 @@
 import type { FieldType, Frame } from "../src/frames/frame.ts";
 import type { DataLink, FieldConfig, Panel, ValueMapping } from "../src/grafana/model.ts";
-import { paletteColor, resolveColor, colorScale, type Theme } from "./colors.ts";
+import { colorScale, paletteColor, resolveColor, type Theme } from "./colors.ts";
 import { type Formatted, formatDateTime, formatUnit } from "./units.ts";
 
 /** A column with everything the panel's field configuration says about it. */
@@ -29,7 +29,12 @@ export interface Shown {
 }
 
 /** Frames -> columns with display names, overrides and colours. Sources: Grafana, `fieldState.ts` and `fieldOverrides.ts`. */
-export function displayFields(panel: Panel, frames: Frame[], theme: Theme, variable: (text: string) => string): DisplayField[] {
+export function displayFields(
+  panel: Panel,
+  frames: Frame[],
+  theme: Theme,
+  variable: (text: string) => string,
+): DisplayField[] {
   const single = singleLabelName(frames);
   const severalNames = frames.some((frame) => frame.name !== frames[0]!.name);
   const fields: DisplayField[] = [];
@@ -43,9 +48,11 @@ export function displayFields(panel: Panel, frames: Frame[], theme: Theme, varia
         if (!matches(matcher, auto, field.name, field.type, frame.refId)) continue;
         for (const { id, value } of properties) setPath(config as Record<string, unknown>, id, value);
       }
-      const shown = config.displayName
+      const templated = config.displayName
         ? variable(nameTemplate(config.displayName, auto, field.name, labels, frame.name))
-        : auto;
+        : "";
+      // A template of labels says nothing about a column that has none, such as the time.
+      const shown = templated.trim() || auto;
       const display: DisplayField = {
         frame,
         refId: frame.refId,
@@ -73,7 +80,8 @@ function applyLateOverrides(panel: Panel, fields: DisplayField[], theme: Theme):
     for (const field of fields) {
       if (field.name === field.rawName || !matches(matcher, field.name, field.name, field.type, field.refId)) continue;
       for (const { id, value } of properties) setPath(field.config as Record<string, unknown>, id, value);
-      if (field.config.displayName && properties.some(({ id }) => id === "displayName")) field.name = field.config.displayName;
+      if (field.config.displayName && properties.some(({ id }) => id === "displayName"))
+        field.name = field.config.displayName;
       field.custom = field.config.custom ?? {};
       field.color = seriesColor(field, theme);
     }
@@ -148,9 +156,18 @@ function setPath(target: Record<string, unknown>, path: string, value: unknown):
 }
 
 /** `${__field.labels.service}`, `${__field.name}`, `${__series.name}`, `$__field_name`. */
-function nameTemplate(template: string, auto: string, raw: string, labels: Record<string, string>, frame: string): string {
+function nameTemplate(
+  template: string,
+  auto: string,
+  raw: string,
+  labels: Record<string, string>,
+  frame: string,
+): string {
   return template
-    .replace(/\$\{__field\.labels(?:\.([\w.]+)|\["([^"]+)"\])\}/g, (_, dotted, quoted) => labels[dotted ?? quoted] ?? "")
+    .replace(
+      /\$\{__field\.labels(?:\.([\w.]+)|\["([^"]+)"\])\}/g,
+      (_, dotted, quoted) => labels[dotted ?? quoted] ?? "",
+    )
     .replace(/\$\{__field\.labels\}/g, () => Object.values(labels).join(", "))
     .replace(/\$\{__field\.(?:displayName|name)\}|\$__field_name/g, raw)
     .replace(/\$\{__(?:series|frame|data)\.name\}/g, frame || auto);
@@ -183,7 +200,12 @@ export function thresholdSteps(config: FieldConfig, theme: Theme): { value: numb
   const { steps = [{ value: null, color: "text" }], mode } = config.thresholds ?? {};
   const [low, high] = [config.min ?? 0, config.max ?? 100];
   return steps.map(({ value, color }) => ({
-    value: value === null || value === undefined ? -Infinity : mode === "percentage" ? low + ((high - low) * value) / 100 : value,
+    value:
+      value === null || value === undefined
+        ? -Infinity
+        : mode === "percentage"
+          ? low + ((high - low) * value) / 100
+          : value,
     color: resolveColor(color, theme),
   }));
 }
@@ -210,12 +232,18 @@ export function show(field: DisplayField, value: unknown, theme: Theme): Shown {
     return { text: mapping.text, formatted, color, mapped: true };
   }
   const formatted = formatValue(field, value);
-  return { text: formatted.prefix + formatted.text + formatted.suffix, formatted, color, mapped: mapping !== undefined };
+  return {
+    text: formatted.prefix + formatted.text + formatted.suffix,
+    formatted,
+    color,
+    mapped: mapping !== undefined,
+  };
 }
 
 export function formatValue(field: DisplayField, value: unknown): Formatted {
   if (value === null || value === undefined) return { prefix: "", text: field.config.noValue ?? "-", suffix: "" };
-  if (field.type === "time" && typeof value === "number") return { prefix: "", text: formatDateTime(value), suffix: "" };
+  if (field.type === "time" && typeof value === "number")
+    return { prefix: "", text: formatDateTime(value), suffix: "" };
   if (typeof value === "number") return formatUnit(value, field.config.unit, field.config.decimals);
   return { prefix: "", text: String(value), suffix: "" };
 }
@@ -233,7 +261,8 @@ export function findMapping(mappings: ValueMapping[], value: unknown): { text?: 
       if (value >= from && value <= to) return result;
     } else if (type === "regex" && typeof value === "string") {
       const regex = toRegExp(String(options.pattern));
-      if (regex.test(value)) return result.text === undefined ? result : { ...result, text: value.replace(regex, result.text) };
+      if (regex.test(value))
+        return result.text === undefined ? result : { ...result, text: value.replace(regex, result.text) };
     } else if (type === "special" && isSpecial(String(options.match), value)) return result;
   }
   return undefined;
@@ -248,16 +277,25 @@ function isSpecial(match: string, value: unknown): boolean {
 }
 
 /** Fills a data link's address: labels, value, time range and variables. */
-export function fillLink(link: DataLink, field: DisplayField, row: number, timeRange: string, variable: (text: string) => string): string {
+export function fillLink(
+  link: DataLink,
+  field: DisplayField,
+  row: number,
+  timeRange: string,
+  variable: (text: string) => string,
+): string {
   const value = field.values[row];
   const time = field.frame.fields.find((candidate) => candidate.type === "time")?.values[row];
   const text = link.url
     .replace(/\$\{__field\.labels\.([\w.]+)(?::\w+)?\}/g, (_, name) => encodeURIComponent(field.labels[name] ?? ""))
-    .replace(/\$\{__data\.fields(?:\.(\w+)|\["?([^"\]]+)"?\])(?:\.(?:text|numeric))?(?::\w+)?\}/g, (_, dotted, quoted) => {
-      const name = dotted ?? quoted;
-      const other = field.frame.fields.find((candidate, i) => candidate.name === name || String(i) === name);
-      return encodeURIComponent(String(other?.values[row] ?? ""));
-    })
+    .replace(
+      /\$\{__data\.fields(?:\.(\w+)|\["?([^"\]]+)"?\])(?:\.(?:text|numeric))?(?::\w+)?\}/g,
+      (_, dotted, quoted) => {
+        const name = dotted ?? quoted;
+        const other = field.frame.fields.find((candidate, i) => candidate.name === name || String(i) === name);
+        return encodeURIComponent(String(other?.values[row] ?? ""));
+      },
+    )
     .replace(/\$\{__value\.time\}/g, String(time ?? ""))
     .replace(/\$\{__value\.(?:raw|numeric)(?::\w+)?\}/g, encodeURIComponent(String(value ?? "")))
     .replace(/\$\{__value\.text(?::\w+)?\}/g, () => encodeURIComponent(formatValue(field, value).text))

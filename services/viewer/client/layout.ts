@@ -27,7 +27,10 @@ export function position(panel: Panel): GridPos {
 }
 
 /** One panel for each value of its repeat variable, side by side or below each other. */
-export function repeatPanels(panels: Panel[], values: (name: string) => string[]): { panel: Panel; scope: Record<string, string> }[] {
+export function repeatPanels(
+  panels: Panel[],
+  values: (name: string) => string[],
+): { panel: Panel; scope: Record<string, string> }[] {
   const result: { panel: Panel; scope: Record<string, string> }[] = [];
   let shift = 0;
   for (const panel of panels) {

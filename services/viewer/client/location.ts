@@ -41,7 +41,8 @@ export function writePlace(place: Place): string {
   const params = new URLSearchParams();
   if (place.from) params.set("from", place.from);
   if (place.to) params.set("to", place.to);
-  for (const [name, values] of Object.entries(place.vars)) for (const value of values) params.append(`var-${name}`, value);
+  for (const [name, values] of Object.entries(place.vars))
+    for (const value of values) params.append(`var-${name}`, value);
   if (place.refresh !== undefined) params.set("refresh", place.refresh);
   if (place.theme) params.set("theme", place.theme);
   if (place.viewPanel) params.set("viewPanel", String(place.viewPanel));

@@ -35,8 +35,20 @@ export function markdown(source: string): Node[] {
       out.push(list(block));
       i += block.length;
     } else {
-      const block = take(lines, i, (other) => other.trim() !== "" && !/^(?:#{1,6}\s|```|\s*>)/.test(other) && !LIST.test(other));
-      out.push(h("p", {}, block.flatMap((part, j) => (j > 0 ? [document.createTextNode(" "), ...inline(part.trim())] : inline(part.trim())))));
+      const block = take(
+        lines,
+        i,
+        (other) => other.trim() !== "" && !/^(?:#{1,6}\s|```|\s*>)/.test(other) && !LIST.test(other),
+      );
+      out.push(
+        h(
+          "p",
+          {},
+          block.flatMap((part, j) =>
+            j > 0 ? [document.createTextNode(" "), ...inline(part.trim())] : inline(part.trim()),
+          ),
+        ),
+      );
       i += Math.max(1, block.length);
     }
   }
@@ -62,22 +74,55 @@ function list(block: string[]): HTMLElement {
   return h(
     /^\s*\d/.test(block[0]!) ? "ol" : "ul",
     {},
-    items.map(([first = "", ...rest]) => h("li", {}, inline(first), rest.some((line) => LIST.test(line)) ? markdown(rest.join("\n")) : inline(rest.length > 0 ? ` ${rest.join(" ").trim()}` : ""))),
+    items.map(([first = "", ...rest]) =>
+      h(
+        "li",
+        {},
+        inline(first),
+        rest.some((line) => LIST.test(line))
+          ? markdown(rest.join("\n"))
+          : inline(rest.length > 0 ? ` ${rest.join(" ").trim()}` : ""),
+      ),
+    ),
   );
 }
 
 function table(block: string[]): HTMLElement {
-  const cells = (line: string) => line.trim().replace(/^\||\|$/g, "").split("|").map((cell) => cell.trim());
+  const cells = (line: string) =>
+    line
+      .trim()
+      .replace(/^\||\|$/g, "")
+      .split("|")
+      .map((cell) => cell.trim());
   const [head = "", , ...rows] = block;
   return h(
     "table",
     {},
-    h("thead", {}, h("tr", {}, cells(head).map((cell) => h("th", {}, inline(cell))))),
-    h("tbody", {}, rows.map((row) => h("tr", {}, cells(row).map((cell) => h("td", {}, inline(cell)))))),
+    h(
+      "thead",
+      {},
+      h(
+        "tr",
+        {},
+        cells(head).map((cell) => h("th", {}, inline(cell))),
+      ),
+    ),
+    h(
+      "tbody",
+      {},
+      rows.map((row) =>
+        h(
+          "tr",
+          {},
+          cells(row).map((cell) => h("td", {}, inline(cell))),
+        ),
+      ),
+    ),
   );
 }
 
-const INLINE = /`([^`]+)`|\*\*(.+?)\*\*|__(.+?)__|\*([^*\s](?:[^*]*[^*\s])?)\*|\b_([^_]+)_\b|\[([^\]]+)\]\(([^)\s]+)\)|(https?:\/\/[^\s)]+)/;
+const INLINE =
+  /`([^`]+)`|\*\*(.+?)\*\*|__(.+?)__|\*([^*\s](?:[^*]*[^*\s])?)\*|\b_([^_]+)_\b|\[([^\]]+)\]\(([^)\s]+)\)|(https?:\/\/[^\s)]+)/;
 
 function inline(source: string): Node[] {
   const match = INLINE.exec(source);

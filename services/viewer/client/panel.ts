@@ -70,25 +70,68 @@ export class PanelCard {
     const { panel } = this;
     const env = this.#env;
     const links = (panel.links ?? []).map((link) =>
-      h("a", { class: "icon-button", href: env.linkHref(link), title: link.title, "aria-label": link.title, ...(link.targetBlank ? { target: "_blank" } : {}) }, icon(...ICONS.link)),
+      h(
+        "a",
+        {
+          class: "icon-button",
+          href: env.linkHref(link),
+          title: link.title,
+          "aria-label": link.title,
+          ...(link.targetBlank ? { target: "_blank" } : {}),
+        },
+        icon(...ICONS.link),
+      ),
     );
     const info = panel.description
       ? h(
           "span",
           { class: "info" },
-          h("button", { type: "button", class: "icon-button info-button", "aria-label": `About: ${panel.title}` }, icon(...ICONS.info)),
+          h(
+            "button",
+            { type: "button", class: "icon-button info-button", "aria-label": `About: ${panel.title}` },
+            icon(...ICONS.info),
+          ),
           h("div", { class: "info-box markdown", role: "note" }, markdown(env.variable(panel.description))),
         )
       : null;
     const drawn = panel.type !== "text" && panel.type !== "table";
     const tableButton = drawn
-      ? h("button", { type: "button", class: "icon-button", title: "Show as a table", "aria-label": `Show ${panel.title} as a table`, onclick: () => this.#toggleTable() }, icon(...ICONS.table))
+      ? h(
+          "button",
+          {
+            type: "button",
+            class: "icon-button",
+            title: "Show as a table",
+            "aria-label": `Show ${panel.title} as a table`,
+            onclick: () => this.#toggleTable(),
+          },
+          icon(...ICONS.table),
+        )
       : null;
-    const full = h("button", { type: "button", class: "icon-button", title: "Full size (v)", "aria-label": `Show ${panel.title} in full size`, onclick: () => env.toggleFullscreen(panel.id) }, icon(...ICONS.expand));
+    const full = h(
+      "button",
+      {
+        type: "button",
+        class: "icon-button",
+        title: "Full size (v)",
+        "aria-label": `Show ${panel.title} in full size`,
+        onclick: () => env.toggleFullscreen(panel.id),
+      },
+      icon(...ICONS.expand),
+    );
     this.#title.textContent = env.variable(panel.title ?? "");
     this.#title.title = this.#title.textContent;
     const tools = h("div", { class: "tools" }, tableButton, full);
-    return h("header", { class: "panel-head" }, this.#title, info, this.#status, h("span", { class: "grow" }), links, tools);
+    return h(
+      "header",
+      { class: "panel-head" },
+      this.#title,
+      info,
+      this.#status,
+      h("span", { class: "grow" }),
+      links,
+      tools,
+    );
   }
 
   /** Asks for the data and draws it. Keeps the old drawing while waiting and when the answer is an error. */
@@ -103,20 +146,30 @@ export class PanelCard {
     this.#abort = abort;
     this.element.classList.add("loading");
     const base = this.#env.request(panel);
-    const maxDataPoints = Math.floor(panel.maxDataPoints ?? Math.max(MIN_POINTS, this.#body.clientWidth || DEFAULT_WIDTH_PX));
+    const maxDataPoints = Math.floor(
+      panel.maxDataPoints ?? Math.max(MIN_POINTS, this.#body.clientWidth || DEFAULT_WIDTH_PX),
+    );
     const intervalMs = panelInterval(base.to - base.from, maxDataPoints, panel.interval);
     try {
       const replies = await Promise.all(
-        targets.map(({ refId }) => api.query({ ...base, intervalMs, maxDataPoints, panelId: panel.id, refId }, abort.signal)),
+        targets.map(({ refId }) =>
+          api.query({ ...base, intervalMs, maxDataPoints, panelId: panel.id, refId }, abort.signal),
+        ),
       );
       if (abort.signal.aborted) return;
       this.#env.onAnswer(undefined);
       const cut = replies.some((reply) => reply.truncated);
-      this.#setStatus(cut ? "note" : undefined, cut ? "Too many rows: only the first part is shown. Choose a shorter time range." : "");
+      this.#setStatus(
+        cut ? "note" : undefined,
+        cut ? "Too many rows: only the first part is shown. Choose a shorter time range." : "",
+      );
       this.#draw(replies.flatMap((reply) => reply.frames));
     } catch (error) {
       if (abort.signal.aborted) return;
-      const known = error instanceof ApiError ? error : new ApiError({ code: "VIEWER_PAGE", message: String(error), hint: "This is a fault of the page." });
+      const known =
+        error instanceof ApiError
+          ? error
+          : new ApiError({ code: "VIEWER_PAGE", message: String(error), hint: "This is a fault of the page." });
       if (!(error instanceof ApiError)) console.error(error);
       this.#env.onAnswer(known);
       this.#fail(known);
@@ -135,7 +188,8 @@ export class PanelCard {
     const { panel } = this;
     const rows = frames.reduce((sum, frame) => sum + (frame.fields[0]?.values.length ?? 0), 0);
     if (panel.type !== "text" && rows === 0) {
-      return this.#message("empty", panel.fieldConfig?.defaults?.noValue ?? "No data in this time range");
+      this.#message("empty", panel.fieldConfig?.defaults?.noValue ?? "No data in this time range");
+      return;
     }
     if (!this.#view) {
       this.#body.replaceChildren();
@@ -203,7 +257,17 @@ export class PanelCard {
       this.element.classList.remove("stale");
       return;
     }
-    const badge = h("span", { class: `badge ${kind}`, title: text, role: kind === "error" ? "alert" : "status", tabIndex: 0, "aria-label": text }, icon(...ICONS.warning));
+    const badge = h(
+      "span",
+      {
+        class: `badge ${kind}`,
+        title: text,
+        role: kind === "error" ? "alert" : "status",
+        tabIndex: 0,
+        "aria-label": text,
+      },
+      icon(...ICONS.warning),
+    );
     badge.dataset.testid = kind === "error" ? "data-testid Panel status error" : "data-testid Panel status note";
     append(this.#status, [badge]);
   }

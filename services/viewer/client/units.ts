@@ -16,7 +16,11 @@ const MAX_AUTO_DECIMALS = 4;
 const FORMATTERS: Record<string, Formatter> = {
   none: plain(""),
   string: plain(""),
-  short: scaled(1000, SHORT.map((s) => s.trimEnd()), ""),
+  short: scaled(
+    1000,
+    SHORT.map((s) => s.trimEnd()),
+    "",
+  ),
   percent: plain("%"),
   percentunit: (value, decimals) => plain("%")(value * 100, decimals),
   s: seconds,
@@ -50,7 +54,11 @@ const FORMATTERS: Record<string, Formatter> = {
   reqpm: rate("req/m"),
   opm: rate("ops/m"),
   hertz: scaled(1000, DECIMAL, "Hz"),
-  locale: (value, decimals) => ({ prefix: "", text: value.toLocaleString("en-US", { maximumFractionDigits: decimals ?? 3 }), suffix: "" }),
+  locale: (value, decimals) => ({
+    prefix: "",
+    text: value.toLocaleString("en-US", { maximumFractionDigits: decimals ?? 3 }),
+    suffix: "",
+  }),
   sci: (value) => ({ prefix: "", text: value.toExponential(2), suffix: "" }),
   bool: (value) => ({ prefix: "", text: value === 0 ? "False" : "True", suffix: "" }),
   bool_yes_no: (value) => ({ prefix: "", text: value === 0 ? "No" : "Yes", suffix: "" }),
@@ -86,7 +94,11 @@ function plain(suffix: string): Formatter {
 
 function rate(unit: string): Formatter {
   return (value, decimals) => {
-    const { text, suffix } = scaled(1000, SHORT.map((s) => s.trimEnd()), "")(value, decimals);
+    const { text, suffix } = scaled(
+      1000,
+      SHORT.map((s) => s.trimEnd()),
+      "",
+    )(value, decimals);
     return { prefix: "", text, suffix: `${suffix} ${unit}` };
   };
 }
@@ -127,7 +139,12 @@ function seconds(value: number, decimals?: number | null): Formatted {
 function duration(value: number): Formatted {
   const parts: string[] = [];
   let rest = Math.abs(value);
-  for (const [size, name] of [[86_400, "d"], [3600, "h"], [60, "m"], [1, "s"]] as const) {
+  for (const [size, name] of [
+    [86_400, "d"],
+    [3600, "h"],
+    [60, "m"],
+    [1, "s"],
+  ] as const) {
     const count = Math.floor(rest / size);
     if (count > 0) parts.push(`${count}${name}`);
     rest -= count * size;

@@ -17,4 +17,5 @@ await build({
   logLevel: "warning",
   tsconfigRaw: {},
 });
-for (const file of ["index.html", "icon.svg"]) await copyFile(path(`../client/${file}`), path(`../dist/public/${file}`));
+for (const file of ["index.html", "icon.svg"])
+  await copyFile(path(`../client/${file}`), path(`../dist/public/${file}`));

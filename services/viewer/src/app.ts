@@ -17,7 +17,14 @@ const MAX_BODY_BYTES = 256 * 1024;
 /** The viewer without a port; ClickHouse need not be there. Closing the server closes its connections. */
 export async function buildViewer(partial: Partial<ViewerConfig> = {}): Promise<FastifyInstance> {
   const config: ViewerConfig = { ...DEFAULTS, ...partial };
-  const app = Fastify({ logger: { level: config.logLevel }, logController: new LogController({ disableRequestLogging: true }), bodyLimit: MAX_BODY_BYTES, forceCloseConnections: true });
+  const app = Fastify({
+    // An unknown field is refused, not dropped: nobody should believe that SQL sent from a browser runs.
+    ajv: { customOptions: { removeAdditional: false } },
+    logger: { level: config.logLevel },
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: MAX_BODY_BYTES,
+    forceCloseConnections: true,
+  });
   const database = openClickHouse({
     url: config.clickhouseUrl,
     queryTimeout: config.queryTimeout,

@@ -1,6 +1,14 @@
 import { expandConditionalAll, expandTimeMacros, type VariableValue as MacroValue } from "@tidemark/dashboards";
 import type { Database } from "./database.ts";
-import { ALL, interpolate, type Lookup, mentioned, sqlFormat, sqlLookup, type VariableValue } from "./grafana/interpolate.ts";
+import {
+  ALL,
+  interpolate,
+  type Lookup,
+  mentioned,
+  sqlFormat,
+  sqlLookup,
+  type VariableValue,
+} from "./grafana/interpolate.ts";
 import type { Dashboard, Variable, VariableOption } from "./grafana/model.ts";
 
 /** What the time macros need: milliseconds since 1970, and the width of one point in ms. */
@@ -80,7 +88,8 @@ export class Variables {
       const chosen = chosenValues(variable, selection);
       const multi = (variable.multi ?? false) || (variable.includeAll ?? false);
       if (chosen[0] !== ALL) values.set(variable.name, { values: chosen, texts: chosen, multi });
-      else if (variable.allValue) values.set(variable.name, { values: [], texts: ["All"], multi, allValue: variable.allValue });
+      else if (variable.allValue)
+        values.set(variable.name, { values: [], texts: ["All"], multi, allValue: variable.allValue });
       else {
         const options = await this.#options(dashboard, variable, selection, context);
         values.set(variable.name, { values: options.map((option) => option.value), texts: ["All"], multi });

@@ -12,16 +12,37 @@ export function alertBanner(alerts: AlertView[], open: (uid: string, panelId: nu
     ...[...firing, ...broken].map((alert) => {
       const where = [alert.service, alert.runtime].filter((part) => part !== "").join(" · ");
       const click = () => open(alert.dashboardUid, alert.panelId);
-      return h("div", { class: `alert ${alert.state !== "firing" ? "broken" : rank(alert) === 0 ? "critical" : "warning"}`, role: "status" },
+      return h(
+        "div",
+        {
+          class: `alert ${alert.state !== "firing" ? "broken" : rank(alert) === 0 ? "critical" : "warning"}`,
+          role: "status",
+        },
         icon(...ICONS.bell),
-        h("b", {}, alert.title, alert.state === "no_data" ? " (no data)" : alert.state === "error" ? " (cannot be judged)" : ""),
+        h(
+          "b",
+          {},
+          alert.title,
+          alert.state === "no_data" ? " (no data)" : alert.state === "error" ? " (cannot be judged)" : "",
+        ),
         where ? h("span", { class: "alert-where" }, where) : null,
         h("span", { class: "alert-text", title: alert.summary }, alert.summary),
         h("span", { class: "grow" }),
         alert.since === null ? null : h("span", { class: "alert-since" }, fromNow(alert.since)),
-        alert.dashboardUid ? h("button", { type: "button", class: "button ghost small", onclick: click }, "Show") : null,
+        alert.dashboardUid
+          ? h("button", { type: "button", class: "button ghost small", onclick: click }, "Show")
+          : null,
       );
     }),
-    ...(pending > 0 ? [h("div", { class: "alert pending" }, icon(...ICONS.clock), `${pending} ${pending === 1 ? "alert is" : "alerts are"} pending`)] : []),
+    ...(pending > 0
+      ? [
+          h(
+            "div",
+            { class: "alert pending" },
+            icon(...ICONS.clock),
+            `${pending} ${pending === 1 ? "alert is" : "alerts are"} pending`,
+          ),
+        ]
+      : []),
   ];
 }

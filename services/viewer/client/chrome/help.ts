@@ -18,11 +18,20 @@ let dialog: HTMLDialogElement | undefined;
 
 /** Opens or closes the list of keys. */
 export function toggleHelp(): void {
-  if (dialog?.open) return dialog.close();
+  if (dialog?.open) {
+    dialog.close();
+    return;
+  }
   if (!dialog) {
-    dialog = h("dialog", { class: "help", "aria-label": "Keys" },
+    dialog = h(
+      "dialog",
+      { class: "help", "aria-label": "Keys" },
       h("h2", {}, "Keys"),
-      h("dl", {}, KEYS.flatMap(([keys, meaning]) => [h("dt", {}, h("kbd", {}, keys)), h("dd", {}, meaning)])),
+      h(
+        "dl",
+        {},
+        KEYS.flatMap(([keys, meaning]) => [h("dt", {}, h("kbd", {}, keys)), h("dd", {}, meaning)]),
+      ),
       h("button", { type: "button", class: "button primary", onclick: () => dialog?.close() }, "Close"),
     );
     document.body.append(dialog);

@@ -1,9 +1,19 @@
 import { h, ICONS, icon } from "../dom.ts";
 
 /** A button with a box that opens below it; closes on Escape, on a click elsewhere and by `close`. */
-export function menu(label: (Node | string)[], describe: string, fill: (close: () => void) => Node[], className = ""): HTMLElement {
+export function menu(
+  label: (Node | string)[],
+  describe: string,
+  fill: (close: () => void) => Node[],
+  className = "",
+): HTMLElement {
   const box = h("div", { class: "menu-box", hidden: true });
-  const button = h("button", { type: "button", class: "button", "aria-haspopup": "true", "aria-expanded": "false", "aria-label": describe }, label, icon(...ICONS.chevron));
+  const button = h(
+    "button",
+    { type: "button", class: "button", "aria-haspopup": "true", "aria-expanded": "false", "aria-label": describe },
+    label,
+    icon(...ICONS.chevron),
+  );
   const root = h("div", { class: `menu ${className}` }, button, box);
   const outside = (event: Event) => {
     if (!root.contains(event.target as Node)) close();

@@ -17,10 +17,15 @@ export const bargauge: PanelType = (body) => ({
     const options = (data.panel.options ?? {}) as GaugeOptions;
     const list = items(data);
     const { width, height } = body.getBoundingClientRect();
-    const vertical = options.orientation === "vertical" || (options.orientation === "auto" && width > height * 2.5 && list.length > 1);
+    const vertical =
+      options.orientation === "vertical" || (options.orientation === "auto" && width > height * 2.5 && list.length > 1);
     const scale = scaleOf(list);
     body.replaceChildren(
-      h("div", { class: vertical ? "gauges vertical" : "gauges" }, list.map((item) => row(item, data, options, vertical, scale))),
+      h(
+        "div",
+        { class: vertical ? "gauges vertical" : "gauges" },
+        list.map((item) => row(item, data, options, vertical, scale)),
+      ),
     );
   },
 });
@@ -32,7 +37,13 @@ function scaleOf(list: Item[]): (item: Item) => [number, number] {
   return ({ field }) => [field.config.min ?? low, field.config.max ?? (high === low ? low + 1 : high)];
 }
 
-function row(item: Item, data: PanelData, options: GaugeOptions, vertical: boolean, scale: (item: Item) => [number, number]): HTMLElement {
+function row(
+  item: Item,
+  data: PanelData,
+  options: GaugeOptions,
+  vertical: boolean,
+  scale: (item: Item) => [number, number],
+): HTMLElement {
   const [min, max] = scale(item);
   const share = (value: number) => Math.max(0, Math.min(1, (value - min) / (max - min || 1))) * 100;
   const value = typeof item.value === "number" ? item.value : min;
@@ -40,7 +51,18 @@ function row(item: Item, data: PanelData, options: GaugeOptions, vertical: boole
   const fill = h("div", { class: "gauge-fill" });
   fill.style[side] = `${share(value)}%`;
   fill.style.background = options.displayMode === "gradient" ? gradient(item, data, vertical) : item.shown.color;
-  const track = h("div", { class: "gauge-track", role: "meter", "aria-label": item.title, "aria-valuenow": value, "aria-valuemin": min, "aria-valuemax": max }, fill);
+  const track = h(
+    "div",
+    {
+      class: "gauge-track",
+      role: "meter",
+      "aria-label": item.title,
+      "aria-valuenow": value,
+      "aria-valuemin": min,
+      "aria-valuemax": max,
+    },
+    fill,
+  );
   if (options.showUnfilled === false) track.style.background = "none";
   for (const step of thresholdSteps(item.field.config, data.theme)) {
     if (step.value <= min || step.value >= max) continue;
@@ -54,7 +76,13 @@ function row(item: Item, data: PanelData, options: GaugeOptions, vertical: boole
   if (options.valueMode !== "text") figure.style.color = item.shown.color;
   const link = item.field.config.links?.[0];
   const name = link ? h("a", { href: data.link(link, item.field, item.row) }, item.title) : item.title;
-  return h("div", { class: "gauge-row" }, h("div", { class: "gauge-name", title: item.title }, name), track, options.valueMode === "hidden" ? null : figure);
+  return h(
+    "div",
+    { class: "gauge-row" },
+    h("div", { class: "gauge-name", title: item.title }, name),
+    track,
+    options.valueMode === "hidden" ? null : figure,
+  );
 }
 
 function gradient(item: Item, data: PanelData, vertical: boolean): string {

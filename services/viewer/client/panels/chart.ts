@@ -56,7 +56,8 @@ export function valueAxis(theme: Theme, axis: ValueAxis): uPlot.Axis {
     ...(BINARY_UNITS.has(axis.unit ?? "") ? { incrs: BINARY_STEPS } : {}),
     ...(axis.label ? { label: axis.label, labelFont: FONT, labelSize: 18, labelGap: 0 } : {}),
     values: (_u, splits) => axisTexts(splits, axis.unit, axis.decimals),
-    size: (_u, values) => Math.ceil(Math.max(3, ...(values ?? []).map((text) => text?.length ?? 0)) * CHAR_PX) + AXIS_PADDING_PX,
+    size: (_u, values) =>
+      Math.ceil(Math.max(3, ...(values ?? []).map((text) => text?.length ?? 0)) * CHAR_PX) + AXIS_PADDING_PX,
   };
 }
 
@@ -118,7 +119,12 @@ export function timeCursor(data: () => PanelData): uPlot.Cursor {
     drag: { x: true, y: false, setScale: false, dist: 6 },
     points: { size: 6, width: 1 },
     ...(data().shareCursor ? { sync: { key: SYNC_KEY, setSeries: false, scales: ["x", null] } } : {}),
-    bind: { dblclick: () => () => (data().zoomOut(), null) },
+    bind: {
+      dblclick: () => () => {
+        data().zoomOut();
+        return null;
+      },
+    },
   };
 }
 
@@ -203,7 +209,13 @@ export function annotationHooks(data: () => PanelData): { drawClear: (u: uPlot) 
 /** Colours of annotations are CSS or Grafana names that CSS also knows, except for a few. */
 function cssColor(name: string): string {
   const known: Record<string, string> = {
-    blue: "#5794f2", red: "#f2495c", green: "#73bf69", orange: "#ff9830", yellow: "#fade2a", purple: "#b877d9", gray: "#8e95a3",
+    blue: "#5794f2",
+    red: "#f2495c",
+    green: "#73bf69",
+    orange: "#ff9830",
+    yellow: "#fade2a",
+    purple: "#b877d9",
+    gray: "#8e95a3",
   };
   if (name.startsWith("#") || name.startsWith("rgb")) return name;
   return known[name.replace(/^(?:super-light|light|semi-dark|dark)-/, "")] ?? known.blue!;
@@ -217,17 +229,24 @@ export interface TooltipRow {
 }
 
 /** One floating box per page; charts show theirs while the mouse is over them. */
-const box = h("div", { class: "tooltip", role: "tooltip", hidden: true });
+let floating: HTMLElement | undefined;
 
 export function showTooltip(u: uPlot, title: string, rows: TooltipRow[], notes: string[] = []): void {
-  if (!box.isConnected) document.body.appendChild(box);
+  floating ??= document.body.appendChild(h("div", { class: "tooltip", role: "tooltip" }));
+  const box = floating;
   box.replaceChildren(
     h("div", { class: "tooltip-title" }, title),
     ...notes.map((note) => h("div", { class: "tooltip-note" }, note)),
     ...rows.map(({ color, name, text, strong }) => {
       const swatch = h("span", { class: "swatch" });
       swatch.style.background = color;
-      return h("div", { class: strong ? "tooltip-row strong" : "tooltip-row" }, swatch, h("span", { class: "grow" }, name), h("b", {}, text));
+      return h(
+        "div",
+        { class: strong ? "tooltip-row strong" : "tooltip-row" },
+        swatch,
+        h("span", { class: "grow" }, name),
+        h("b", {}, text),
+      );
     }),
   );
   box.hidden = false;
@@ -240,7 +259,7 @@ export function showTooltip(u: uPlot, title: string, rows: TooltipRow[], notes: 
 }
 
 export function hideTooltip(): void {
-  box.hidden = true;
+  if (floating) floating.hidden = true;
 }
 
 /** Whether the mouse is over this chart, not one that only follows the shared crosshair. */

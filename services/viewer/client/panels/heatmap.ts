@@ -8,7 +8,16 @@ import * as chart from "./chart.ts";
 import type { PanelData, PanelType } from "./panel-view.ts";
 
 interface HeatmapOptions {
-  color?: { mode?: string; scheme?: string; fill?: string; exponent?: number; reverse?: boolean; min?: number | null; max?: number | null; scale?: string };
+  color?: {
+    mode?: string;
+    scheme?: string;
+    fill?: string;
+    exponent?: number;
+    reverse?: boolean;
+    min?: number | null;
+    max?: number | null;
+    scale?: string;
+  };
   yAxis?: { unit?: string; decimals?: number | null; reverse?: boolean; axisLabel?: string };
   rowsFrame?: { layout?: string; value?: string };
   filterValues?: { le?: number | null; ge?: number | null };
@@ -47,7 +56,13 @@ export const heatmap: PanelType = (body) => {
   let plot: uPlot | undefined;
 
   function color(value: number): string {
-    const { mode = "scheme", scheme = "Turbo", fill = "dark-orange", exponent = 0.5, reverse = false } = options.color ?? {};
+    const {
+      mode = "scheme",
+      scheme = "Turbo",
+      fill = "dark-orange",
+      exponent = 0.5,
+      reverse = false,
+    } = options.color ?? {};
     const share = (value - cells.min) / (cells.max - cells.min || 1);
     const position = options.color?.scale === "linear" ? share : Math.max(0, share) ** exponent;
     if (mode === "opacity") return withAlpha(resolveColor(fill, data.theme), 0.08 + 0.92 * position);
@@ -56,7 +71,9 @@ export const heatmap: PanelType = (body) => {
 
   function isShown(value: unknown): value is number {
     const { le, ge } = options.filterValues ?? { le: 1e-9 };
-    return typeof value === "number" && !(typeof le === "number" && value <= le) && !(typeof ge === "number" && value >= ge);
+    return (
+      typeof value === "number" && !(typeof le === "number" && value <= le) && !(typeof ge === "number" && value >= ge)
+    );
   }
 
   function drawCells(u: uPlot): void {
@@ -75,7 +92,12 @@ export const heatmap: PanelType = (body) => {
         const left = u.valToPos(time, "x", true);
         const right = u.valToPos(time + cells.step, "x", true);
         ctx.fillStyle = color(value);
-        ctx.fillRect(Math.round(left), Math.round(top), Math.max(1, Math.round(right) - Math.round(left) - gap), Math.max(1, Math.round(bottom) - Math.round(top) - gap));
+        ctx.fillRect(
+          Math.round(left),
+          Math.round(top),
+          Math.max(1, Math.round(right) - Math.round(left) - gap),
+          Math.max(1, Math.round(bottom) - Math.round(top) - gap),
+        );
       });
     });
     ctx.restore();
@@ -103,7 +125,7 @@ export const heatmap: PanelType = (body) => {
       {
         width,
         height,
-        padding: [chart.topPadding(() => data), 12, 0, 4],
+        padding: [chart.topPadding(() => data), 20, 0, 4],
         legend: { show: false },
         cursor: { ...chart.timeCursor(() => data), points: { show: false } },
         scales: {
@@ -115,13 +137,21 @@ export const heatmap: PanelType = (body) => {
           {
             ...axis,
             grid: { show: false },
-            splits: () => cells.rows.map((_, i) => (edges ? i + (layout === "ge" ? 0 : 1) : i + 0.5)).filter((_, i) => i % every === 0),
+            splits: () =>
+              cells.rows
+                .map((_, i) => (edges ? i + (layout === "ge" ? 0 : 1) : i + 0.5))
+                .filter((_, i) => i % every === 0),
             values: (_u, splits) => splits.map((split) => name(Math.floor(split))),
             size: Math.max(...texts.map((text) => text.length), 3) * 6.4 + 16 + (axisLabel ? 18 : 0),
           },
         ],
         series: [{}, { show: true, paths: () => null, points: { show: false } }],
-        hooks: { drawClear: [notes.drawClear], draw: [drawCells, notes.draw], setSelect: [chart.zoomHook(() => data)], setCursor: [tooltip] },
+        hooks: {
+          drawClear: [notes.drawClear],
+          draw: [drawCells, notes.draw],
+          setSelect: [chart.zoomHook(() => data)],
+          setCursor: [tooltip],
+        },
       },
       [cells.times, cells.times.map(() => null)],
       plotArea,
@@ -135,15 +165,27 @@ export const heatmap: PanelType = (body) => {
     const r = Math.floor(u.posToVal(u.cursor.top!, "y"));
     const i = cells.times.findLastIndex((at) => at <= time);
     const row = cells.rows[r];
-    if (!row || i === -1 || time > cells.times[i]! + cells.step) return chart.hideTooltip();
+    if (!row || i === -1 || time > cells.times[i]! + cells.step) {
+      chart.hideTooltip();
+      return;
+    }
     const value = row.values[i];
     const { unit, decimals } = options.yAxis ?? {};
     const text = (bound: number | undefined) => (bound === undefined ? "" : formatText(bound, unit, decimals));
     const below = cells.rows[r - 1]?.bound;
-    const range = !row.numeric ? row.name : below === undefined ? `up to ${text(row.bound)}` : `${text(below)} to ${Number.isFinite(row.bound) ? text(row.bound) : "∞"}`;
+    const range = !row.numeric
+      ? row.name
+      : below === undefined
+        ? `up to ${text(row.bound)}`
+        : `${text(below)} to ${Number.isFinite(row.bound) ? text(row.bound) : "∞"}`;
     const what = options.rowsFrame?.value || "count";
-    const shown = typeof value === "number" ? formatText(value, options.cellValues?.unit ?? "short", options.cellValues?.decimals) : "none";
-    const rows = [{ color: isShown(value) ? color(value) : "transparent", name: range, text: `${shown} ${what}`, strong: true }];
+    const shown =
+      typeof value === "number"
+        ? formatText(value, options.cellValues?.unit ?? "short", options.cellValues?.decimals)
+        : "none";
+    const rows = [
+      { color: isShown(value) ? color(value) : "transparent", name: range, text: `${shown} ${what}`, strong: true },
+    ];
     const millis = cells.times[i]! * 1000;
     chart.showTooltip(u, formatDateTime(millis), rows, chart.annotationsAt(data, millis));
   }
@@ -151,10 +193,16 @@ export const heatmap: PanelType = (body) => {
   function drawLegend(): void {
     legendArea.hidden = options.legend?.show === false || cells.max === cells.min;
     const ramp = h("div", { class: "heat-ramp", "aria-hidden": "true" });
-    const stops = Array.from({ length: LEGEND_STEPS }, (_, i) => color(cells.min + ((cells.max - cells.min) * i) / (LEGEND_STEPS - 1)));
+    const stops = Array.from({ length: LEGEND_STEPS }, (_, i) =>
+      color(cells.min + ((cells.max - cells.min) * i) / (LEGEND_STEPS - 1)),
+    );
     ramp.style.background = `linear-gradient(90deg, ${stops.join(",")})`;
     const what = options.rowsFrame?.value ?? "";
-    legendArea.replaceChildren(h("span", {}, formatText(cells.min, "short")), ramp, h("span", {}, `${formatText(cells.max, "short")} ${what}`));
+    legendArea.replaceChildren(
+      h("span", {}, formatText(cells.min, "short")),
+      ramp,
+      h("span", {}, `${formatText(cells.max, "short")} ${what}`),
+    );
   }
 
   return {
@@ -186,7 +234,10 @@ function toCells(fields: DisplayField[], options: HeatmapOptions): Cells {
     return { name, bound: numeric ? text : i, numeric, values: field.values };
   });
   if (rows.every((row) => row.numeric)) rows.sort((a, b) => a.bound - b.bound);
-  const gaps = times.slice(1).map((time, i) => time - times[i]!).sort((a, b) => a - b);
+  const gaps = times
+    .slice(1)
+    .map((time, i) => time - times[i]!)
+    .sort((a, b) => a - b);
   const shown = rows.flatMap((row) => row.values.filter((value): value is number => typeof value === "number"));
   return {
     times,

@@ -23,40 +23,80 @@ export function legend(
   onToggle: (name: string, many: boolean) => void,
 ): "bottom" | "right" | "none" {
   const options = (data.panel.options?.legend ?? {}) as LegendOptions;
-  const shown = items.filter(({ field }) => (field.custom.hideFrom as { legend?: boolean } | undefined)?.legend !== true);
+  const shown = items.filter(
+    ({ field }) => (field.custom.hideFrom as { legend?: boolean } | undefined)?.legend !== true,
+  );
   area.hidden = options.showLegend === false || options.displayMode === "hidden" || shown.length === 0;
   if (area.hidden) return "none";
   const calcs = options.calcs ?? [];
-  const click = (name: string) => (event: MouseEvent) => onToggle(name, event.ctrlKey || event.metaKey || event.shiftKey);
+  const click = (name: string) => (event: MouseEvent) =>
+    onToggle(name, event.ctrlKey || event.metaKey || event.shiftKey);
   const button = ({ field, hidden }: LegendItem) => {
     const swatch = h("span", { class: "swatch line" });
     swatch.style.background = field.color;
     return h(
       "button",
-      { type: "button", class: hidden ? "legend-item off" : "legend-item", title: field.name, "aria-pressed": String(!hidden), onclick: click(field.name) },
+      {
+        type: "button",
+        class: hidden ? "legend-item off" : "legend-item",
+        title: field.name,
+        "aria-pressed": String(!hidden),
+        onclick: click(field.name),
+      },
       swatch,
       h("span", { class: "legend-name" }, field.name),
     );
   };
-  const figures = (item: LegendItem) => calcs.map((calc) => show(item.field, reduce(item.field.values, calc), data.theme).text);
+  const figures = (item: LegendItem) =>
+    calcs.map((calc) => show(item.field, reduce(item.field.values, calc), data.theme).text);
   if (options.displayMode === "table") {
     area.replaceChildren(
       h(
         "table",
         { class: "legend-table" },
-        h("thead", {}, h("tr", {}, h("th", {}, ""), calcs.map((calc) => h("th", { class: "num" }, CALC_NAMES[calc] ?? calc)))),
-        h("tbody", {}, shown.map((item) => h("tr", {}, h("td", {}, button(item)), figures(item).map((text) => h("td", { class: "num" }, text))))),
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            h("th", {}, ""),
+            calcs.map((calc) => h("th", { class: "num" }, CALC_NAMES[calc] ?? calc)),
+          ),
+        ),
+        h(
+          "tbody",
+          {},
+          shown.map((item) =>
+            h(
+              "tr",
+              {},
+              h("td", {}, button(item)),
+              figures(item).map((text) => h("td", { class: "num" }, text)),
+            ),
+          ),
+        ),
       ),
     );
   } else {
     area.replaceChildren(
-      h("div", { class: "legend-list" }, shown.map((item) => {
-        const element = button(item);
-        figures(item).forEach((text, i) => {
-          element.append(h("span", { class: "legend-figure" }, `${calcs.length > 1 ? `${CALC_NAMES[calcs[i]!] ?? calcs[i]} ` : ""}${text}`));
-        });
-        return element;
-      })),
+      h(
+        "div",
+        { class: "legend-list" },
+        shown.map((item) => {
+          const element = button(item);
+          figures(item).forEach((text, i) => {
+            element.append(
+              h(
+                "span",
+                { class: "legend-figure" },
+                `${calcs.length > 1 ? `${CALC_NAMES[calcs[i]!] ?? calcs[i]} ` : ""}${text}`,
+              ),
+            );
+          });
+          return element;
+        }),
+      ),
     );
   }
   return options.placement === "right" ? "right" : "bottom";

@@ -19,7 +19,15 @@ export const stat: PanelType = (body) => {
     const list = items(data);
     const { width, height } = body.getBoundingClientRect();
     const vertical = options.orientation === "horizontal" || (options.orientation !== "vertical" && height > width);
-    const tiles = list.map((item) => tile(item, options, list.length, vertical ? width : width / list.length, vertical ? height / list.length : height));
+    const tiles = list.map((item) =>
+      tile(
+        item,
+        options,
+        list.length,
+        vertical ? width : width / list.length,
+        vertical ? height / list.length : height,
+      ),
+    );
     const wrap = h("div", { class: vertical ? "tiles column" : "tiles" }, tiles);
     body.replaceChildren(wrap);
   }
@@ -32,7 +40,14 @@ export const stat: PanelType = (body) => {
     const background = options.colorMode?.startsWith("background");
     const { prefix, text, suffix } = shown.formatted;
     const length = `${prefix}${text}${suffix}`.length;
-    const size = Math.max(15, Math.min(54, (height - (showName ? 26 : 8)) * 0.52, (width - 20) / (Math.max(3, length) * 0.56)));
+    const size = Math.max(
+      15,
+      Math.min(
+        54,
+        (height - (showName ? 26 : 8)) * (options.graphMode !== "none" && item.trend ? 0.42 : 0.52),
+        (width - 20) / (Math.max(3, length) * 0.56),
+      ),
+    );
     const value = h("div", { class: "stat-value" }, prefix, text, h("span", { class: "stat-unit" }, suffix));
     value.style.fontSize = `${size}px`;
     const element = h("div", { class: background ? "stat-tile filled" : "stat-tile" });
@@ -42,12 +57,18 @@ export const stat: PanelType = (body) => {
       element.style.background = `linear-gradient(135deg, rgb(${r},${g},${b}), ${withAlpha(shown.color, 0.82)})`;
       element.style.color = textOn(shown.color);
     } else if (options.colorMode !== "none") value.style.color = shown.color;
-    if (options.graphMode !== "none" && item.trend && height > 50) element.append(sparkline(item, background ? textOn(shown.color) : shown.color));
+    const drawn = options.graphMode !== "none" && item.trend !== undefined && height > 50;
+    if (drawn) element.classList.add("trend");
+    if (drawn) element.append(sparkline(item, background ? textOn(shown.color) : shown.color));
     if (showName) element.append(h("div", { class: "stat-name", title }, title));
     if (showValue) element.append(value);
     const link = item.field.config.links?.[0];
     if (!link) return element;
-    const anchor = h("a", { class: "stat-link", href: data.link(link, item.field, item.row), title: link.title }, element);
+    const anchor = h(
+      "a",
+      { class: "stat-link", href: data.link(link, item.field, item.row), title: link.title },
+      element,
+    );
     if (link.targetBlank) anchor.target = "_blank";
     return anchor;
   }
@@ -75,14 +96,25 @@ function sparkline(item: Item, color: string): SVGElement {
     if (value === null) return [];
     return `${((i / Math.max(1, numbers.length - 1)) * SPARK_W).toFixed(1)} ${(SPARK_H - 2 - ((value - low) / span) * (SPARK_H - 4)).toFixed(1)}`;
   });
-  const svg = svgElement("svg", { viewBox: `0 0 ${SPARK_W} ${SPARK_H}`, preserveAspectRatio: "none", class: "spark", "aria-hidden": "true" });
+  const svg = svgElement("svg", {
+    viewBox: `0 0 ${SPARK_W} ${SPARK_H}`,
+    preserveAspectRatio: "none",
+    class: "spark",
+    "aria-hidden": "true",
+  });
   if (points.length < 2) return svg;
   const line = `M${points.join("L")}`;
   const first = points[0]!.split(" ")[0];
   const last = points.at(-1)!.split(" ")[0];
   svg.append(
     svgElement("path", { d: `${line}L${last} ${SPARK_H}L${first} ${SPARK_H}Z`, fill: withAlpha(color, 0.16) }),
-    svgElement("path", { d: line, fill: "none", stroke: withAlpha(color, 0.8), "stroke-width": 1.5, "vector-effect": "non-scaling-stroke" }),
+    svgElement("path", {
+      d: line,
+      fill: "none",
+      stroke: withAlpha(color, 0.8),
+      "stroke-width": 1.5,
+      "vector-effect": "non-scaling-stroke",
+    }),
   );
   return svg;
 }

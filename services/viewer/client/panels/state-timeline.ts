@@ -33,7 +33,14 @@ export const stateTimeline: PanelType = (body) => {
   let lanes: Lane[] = [];
   let plot: uPlot | undefined;
 
-  const options = () => (data.panel.options ?? {}) as { rowHeight?: number; showValue?: string; mergeValues?: boolean; alignValue?: string; legend?: { showLegend?: boolean } };
+  const options = () =>
+    (data.panel.options ?? {}) as {
+      rowHeight?: number;
+      showValue?: string;
+      mergeValues?: boolean;
+      alignValue?: string;
+      legend?: { showLegend?: boolean };
+    };
 
   function drawLanes(u: uPlot): void {
     const { ctx } = u;
@@ -66,7 +73,11 @@ export const stateTimeline: PanelType = (body) => {
         ctx.fillStyle = opacity < 0.5 ? chart.chartColors(data.theme).text : textOn(span.color);
         const align = options().alignValue ?? "left";
         ctx.textAlign = align === "center" ? "center" : align === "right" ? "right" : "left";
-        ctx.fillText(span.text, align === "center" ? left + width / 2 : align === "right" ? left + width - 5 * ratio : left + 5 * ratio, y + height / 2);
+        ctx.fillText(
+          span.text,
+          align === "center" ? left + width / 2 : align === "right" ? left + width - 5 * ratio : left + 5 * ratio,
+          y + height / 2,
+        );
       }
     });
     ctx.restore();
@@ -82,12 +93,14 @@ export const stateTimeline: PanelType = (body) => {
     const nameWidth = Math.min(MAX_NAME_PX, width * 0.3, longest * CHAR_PX + 14);
     const fits = Math.floor((nameWidth - 14) / CHAR_PX);
     const axis = chart.valueAxis(data.theme, {});
-    const times = [...new Set(lanes.flatMap(({ spans }) => spans.map(({ from }) => from / 1000)))].sort((a, b) => a - b);
+    const times = [...new Set(lanes.flatMap(({ spans }) => spans.map(({ from }) => from / 1000)))].sort(
+      (a, b) => a - b,
+    );
     plot = new uPlot(
       {
         width,
         height,
-        padding: [chart.topPadding(() => data), 12, 0, 4],
+        padding: [chart.topPadding(() => data), 20, 0, 4],
         legend: { show: false },
         cursor: { ...chart.timeCursor(() => data), points: { show: false } },
         scales: {
@@ -101,11 +114,17 @@ export const stateTimeline: PanelType = (body) => {
             size: nameWidth,
             grid: { show: false },
             splits: () => lanes.map((_, i) => lanes.length - i - 0.5),
-            values: () => lanes.map(({ name }) => (name.length > fits ? `${name.slice(0, Math.max(1, fits - 1))}…` : name)),
+            values: () =>
+              lanes.map(({ name }) => (name.length > fits ? `${name.slice(0, Math.max(1, fits - 1))}…` : name)),
           },
         ],
         series: [{}, { paths: () => null, points: { show: false } }],
-        hooks: { drawClear: [notes.drawClear], draw: [drawLanes, notes.draw], setSelect: [chart.zoomHook(() => data)], setCursor: [tooltip] },
+        hooks: {
+          drawClear: [notes.drawClear],
+          draw: [drawLanes, notes.draw],
+          setSelect: [chart.zoomHook(() => data)],
+          setCursor: [tooltip],
+        },
       },
       [times, times.map(() => null)],
       plotArea,
@@ -121,11 +140,21 @@ export const stateTimeline: PanelType = (body) => {
       const span = spans.find(({ from, to }) => time >= from && time < to);
       if (!span) return [];
       const length = formatText((span.to - span.from) / 1000, "dtdurations");
-      return [{ color: span.color, name, text: index === hovered ? `${span.text}, ${formatTime(span.from)} for ${length}` : span.text, strong: index === hovered && lanes.length > 1 }];
+      return [
+        {
+          color: span.color,
+          name,
+          text: index === hovered ? `${span.text}, ${formatTime(span.from)} for ${length}` : span.text,
+          strong: index === hovered && lanes.length > 1,
+        },
+      ];
     });
     const multi = (data.panel.options?.tooltip as { mode?: string } | undefined)?.mode !== "single";
     const shown = multi ? rows : rows.filter((_, i) => rows.length === 1 || rows[i]!.strong);
-    if (shown.length === 0) return chart.hideTooltip();
+    if (shown.length === 0) {
+      chart.hideTooltip();
+      return;
+    }
     chart.showTooltip(u, formatDateTime(time), shown, chart.annotationsAt(data, time));
   }
 
@@ -134,11 +163,15 @@ export const stateTimeline: PanelType = (body) => {
     const states = new Map<string, string>();
     for (const { spans } of lanes) for (const { text, color } of spans) states.set(text, color);
     legendArea.replaceChildren(
-      h("div", { class: "legend-list" }, [...states].map(([text, color]) => {
-        const swatch = h("span", { class: "swatch" });
-        swatch.style.background = color;
-        return h("span", { class: "legend-item" }, swatch, text);
-      })),
+      h(
+        "div",
+        { class: "legend-list" },
+        [...states].map(([text, color]) => {
+          const swatch = h("span", { class: "swatch" });
+          swatch.style.background = color;
+          return h("span", { class: "legend-item" }, swatch, text);
+        }),
+      ),
     );
   }
 
@@ -167,7 +200,10 @@ function toLanes(data: PanelData): Lane[] {
     .map((field) => {
       const times = timeOf(field)! as number[];
       const spans: Span[] = [];
-      const gaps = times.slice(1).map((time, i) => time - times[i]!).sort((a, b) => a - b);
+      const gaps = times
+        .slice(1)
+        .map((time, i) => time - times[i]!)
+        .sort((a, b) => a - b);
       const step = gaps[Math.floor(gaps.length / 2)] ?? 60_000;
       const spanNulls = field.custom.spanNulls;
       const bridge = spanNulls === true ? Infinity : typeof spanNulls === "number" ? spanNulls : 0;
@@ -177,7 +213,8 @@ function toLanes(data: PanelData): Lane[] {
         const last = spans.at(-1);
         if (last && last.to < times[i]! && times[i]! - last.to <= bridge) last.to = times[i]!;
         const next = times[i + 1];
-        const to = next !== undefined && (next - times[i]! <= 3 * step || next - times[i]! <= bridge) ? next : times[i]! + step;
+        const to =
+          next !== undefined && (next - times[i]! <= 3 * step || next - times[i]! <= bridge) ? next : times[i]! + step;
         if (merge && last && last.value === value && last.to >= times[i]!) last.to = to;
         else {
           const { text, color } = show(field, value, data.theme);

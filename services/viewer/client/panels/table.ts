@@ -22,7 +22,10 @@ export const table: PanelType = (body) => {
     const frames = [...new Set(data.fields.map((field) => field.frame))];
     const frame = frames[Math.min(frameIndex, frames.length - 1)];
     const columns = data.fields.filter((field) => field.frame === frame && !isHidden(field));
-    const options = (data.panel.options ?? {}) as { showHeader?: boolean; sortBy?: { displayName: string; desc?: boolean }[] };
+    const options = (data.panel.options ?? {}) as {
+      showHeader?: boolean;
+      sortBy?: { displayName: string; desc?: boolean }[];
+    };
     const first = options.sortBy?.[0];
     const by = sort ?? (first ? { name: first.displayName, desc: first.desc ?? false } : undefined);
     const rows = sortRows(columns, by);
@@ -32,8 +35,21 @@ export const table: PanelType = (body) => {
         sort = { name: column.name, desc: active ? !by!.desc : NUMERIC.has(column.type) };
         draw();
       };
-      const button = h("button", { type: "button", onclick: click }, column.name, h("span", { class: "sort" }, active ? (by!.desc ? "▼" : "▲") : ""));
-      const cell = h("th", { class: alignment(column), scope: "col", "aria-sort": active ? (by!.desc ? "descending" : "ascending") : "none" }, button);
+      const button = h(
+        "button",
+        { type: "button", onclick: click },
+        column.name,
+        h("span", { class: "sort" }, active ? (by!.desc ? "▼" : "▲") : ""),
+      );
+      const cell = h(
+        "th",
+        {
+          class: alignment(column),
+          scope: "col",
+          "aria-sort": active ? (by!.desc ? "descending" : "ascending") : "none",
+        },
+        button,
+      );
       const width = Number(column.custom.width);
       if (width > 0) cell.style.width = `${width}px`;
       return cell;
@@ -42,11 +58,24 @@ export const table: PanelType = (body) => {
       "table",
       { class: "data-table" },
       options.showHeader === false ? null : h("thead", {}, h("tr", {}, head)),
-      h("tbody", {}, rows.slice(0, MAX_ROWS).map((row) => h("tr", {}, columns.map((column) => cellOf(column, row))))),
+      h(
+        "tbody",
+        {},
+        rows.slice(0, MAX_ROWS).map((row) =>
+          h(
+            "tr",
+            {},
+            columns.map((column) => cellOf(column, row)),
+          ),
+        ),
+      ),
     );
     const picker = frames.length > 1 ? framePicker(frames.map((f) => f.name || f.refId)) : null;
-    const more = rows.length > MAX_ROWS ? h("div", { class: "more" }, `${rows.length - MAX_ROWS} more rows are not shown`) : null;
-    body.replaceChildren(...[picker, h("div", { class: "table-scroll", tabIndex: 0 }, content), more].filter((node) => node !== null));
+    const more =
+      rows.length > MAX_ROWS ? h("div", { class: "more" }, `${rows.length - MAX_ROWS} more rows are not shown`) : null;
+    body.replaceChildren(
+      ...[picker, h("div", { class: "table-scroll", tabIndex: 0 }, content), more].filter((node) => node !== null),
+    );
   }
 
   function framePicker(names: string[]): HTMLElement {
@@ -54,16 +83,27 @@ export const table: PanelType = (body) => {
       frameIndex = (event.target as HTMLSelectElement).selectedIndex;
       draw();
     };
-    return h("select", { class: "frame-picker", "aria-label": "Result", onchange: change }, names.map((name, i) => h("option", { selected: i === frameIndex }, name)));
+    return h(
+      "select",
+      { class: "frame-picker", "aria-label": "Result", onchange: change },
+      names.map((name, i) => h("option", { selected: i === frameIndex }, name)),
+    );
   }
 
   function cellOf(column: DisplayField, row: number): HTMLElement {
     const value = column.values[row];
     const shown = show(column, value, data.theme);
-    const style = ((column.custom.cellOptions as { type?: string; mode?: string } | undefined)?.type ?? "auto") as string;
+    const style = ((column.custom.cellOptions as { type?: string; mode?: string } | undefined)?.type ??
+      "auto") as string;
     const cell = h("td", { class: alignment(column) });
     const link = column.config.links?.[0];
-    const text = link ? h("a", { href: data.link(link, column, row), title: link.title, ...(link.targetBlank ? { target: "_blank" } : {}) }, shown.text) : shown.text;
+    const text = link
+      ? h(
+          "a",
+          { href: data.link(link, column, row), title: link.title, ...(link.targetBlank ? { target: "_blank" } : {}) },
+          shown.text,
+        )
+      : shown.text;
     if (style === "gauge" && typeof value === "number") {
       const low = column.config.min ?? Math.min(0, Number(reduce(column.values, "min") ?? 0));
       const high = column.config.max ?? Number(reduce(column.values, "max") ?? 1);

@@ -34,9 +34,16 @@ export const timeseries: PanelType = (body) => {
     plotArea.replaceChildren();
     const { width, height } = plotArea.getBoundingClientRect();
     if (width < 10 || height < 10) return;
-    const visible: Aligned = { ...aligned, columns: aligned.columns.map((c, i) => (isHidden(i) ? c.map(() => undefined) : c)) };
+    const visible: Aligned = {
+      ...aligned,
+      columns: aligned.columns.map((c, i) => (isHidden(i) ? c.map(() => undefined) : c)),
+    };
     const stacked = stack(visible);
-    plot = new uPlot(options(width, height, stacked), [aligned.times, ...stacked.columns] as uPlot.AlignedData, plotArea);
+    plot = new uPlot(
+      options(width, height, stacked),
+      [aligned.times, ...stacked.columns] as uPlot.AlignedData,
+      plotArea,
+    );
     plot.over.addEventListener("mouseleave", chart.hideTooltip);
   }
 
@@ -50,12 +57,18 @@ export const timeseries: PanelType = (body) => {
     aligned.fields.forEach((field, i) => {
       const key = scaleKey(field);
       if (!scales[key]) {
-        scales[key] = yScale(aligned.fields.filter((other) => scaleKey(other) === key), stacked.stacked);
-        const right = field.custom.axisPlacement === "right" || (axes.length > 1 && field.custom.axisPlacement !== "left");
+        scales[key] = yScale(
+          aligned.fields.filter((other) => scaleKey(other) === key),
+          stacked.stacked,
+        );
+        const right =
+          field.custom.axisPlacement === "right" || (axes.length > 1 && field.custom.axisPlacement !== "left");
         if (field.custom.axisPlacement !== "hidden") {
           const { unit, decimals } = field.config;
           const label = field.custom.axisLabel as string | undefined;
-          axes.push(chart.valueAxis(theme, { scale: key, unit, decimals, label, side: right ? 1 : 3, grid: axes.length === 1 }));
+          axes.push(
+            chart.valueAxis(theme, { scale: key, unit, decimals, label, side: right ? 1 : 3, grid: axes.length === 1 }),
+          );
         }
       }
       series.push(seriesOptions(field, i, key, stacked));
@@ -65,14 +78,20 @@ export const timeseries: PanelType = (body) => {
       const below = stacked.below[i];
       const color = fill(field);
       if (below !== undefined && color) bands.push({ series: [i + 1, below + 1], fill: color });
-      const lower = field.custom.fillBelowTo ? aligned.fields.findIndex((f) => f.name === field.custom.fillBelowTo) : -1;
-      if (lower !== -1) bands.push({ series: [i + 1, lower + 1], fill: withAlpha(field.color, Number(field.custom.fillOpacity ?? 20) / 100) });
+      const lower = field.custom.fillBelowTo
+        ? aligned.fields.findIndex((f) => f.name === field.custom.fillBelowTo)
+        : -1;
+      if (lower !== -1)
+        bands.push({
+          series: [i + 1, lower + 1],
+          fill: withAlpha(field.color, Number(field.custom.fillOpacity ?? 20) / 100),
+        });
     });
     const notes = chart.annotationHooks(() => data);
     return {
       width,
       height,
-      padding: [chart.topPadding(() => data), 12, 0, 4],
+      padding: [chart.topPadding(() => data), 20, 0, 4],
       legend: { show: false },
       cursor: chart.timeCursor(() => data),
       scales,
@@ -88,8 +107,20 @@ export const timeseries: PanelType = (body) => {
     };
   }
 
-  function seriesOptions(field: DisplayField, i: number, scale: string, stacked: ReturnType<typeof stack>): uPlot.Series {
-    const { drawStyle = "line", lineWidth = 1, lineInterpolation = "linear", showPoints = "auto", pointSize = 5, lineStyle } = field.custom as LineOptions;
+  function seriesOptions(
+    field: DisplayField,
+    i: number,
+    scale: string,
+    stacked: ReturnType<typeof stack>,
+  ): uPlot.Series {
+    const {
+      drawStyle = "line",
+      lineWidth = 1,
+      lineInterpolation = "linear",
+      showPoints = "auto",
+      pointSize = 5,
+      lineStyle,
+    } = field.custom as LineOptions;
     const bars = drawStyle === "bars";
     const dash = lineStyle?.fill === "dash";
     const below = stacked.below[i];
@@ -104,7 +135,12 @@ export const timeseries: PanelType = (body) => {
       spanGaps: false,
       paths: pathsOf(drawStyle, lineInterpolation),
       points: {
-        show: drawStyle === "points" || showPoints === "always" ? true : bars || showPoints === "never" ? false : lonely(aligned.columns[i]!),
+        show:
+          drawStyle === "points" || showPoints === "always"
+            ? true
+            : bars || showPoints === "never"
+              ? false
+              : lonely(aligned.columns[i]!),
         size: Number(pointSize),
         fill: field.color,
         stroke: field.color,
@@ -122,7 +158,11 @@ export const timeseries: PanelType = (body) => {
     const config = fields[0]!.config;
     const distribution = fields[0]!.custom.scaleDistribution as { type?: string; log?: number } | undefined;
     if (distribution?.type === "log") {
-      return { distr: 3, log: distribution.log === 2 ? 2 : 10, range: (_u, low, high) => logRange(low, high, config.min, config.max) };
+      return {
+        distr: 3,
+        log: distribution.log === 2 ? 2 : 10,
+        range: (_u, low, high) => logRange(low, high, config.min, config.max),
+      };
     }
     const softMin = fields[0]!.custom.axisSoftMin as number | undefined;
     const softMax = fields[0]!.custom.axisSoftMax as number | undefined;
@@ -134,7 +174,10 @@ export const timeseries: PanelType = (body) => {
         if (bottom === top) top = bottom === 0 ? 1 : bottom + Math.abs(bottom) * 0.5;
         const span = top - bottom;
         if (bottom > 0 && bottom < span) bottom = 0;
-        const [nice0, nice1] = uPlot.rangeNum(bottom, top, { min: { pad: 0.05, soft: 0, mode: 3 }, max: { pad: 0.08, soft: 0, mode: 3 } });
+        const [nice0, nice1] = uPlot.rangeNum(bottom, top, {
+          min: { pad: 0.05, soft: 0, mode: 3 },
+          max: { pad: 0.08, soft: 0, mode: 3 },
+        });
         return [config.min ?? nice0, config.max ?? nice1];
       },
     };
@@ -162,7 +205,11 @@ export const timeseries: PanelType = (body) => {
     });
   }
 
-  function eachThreshold(u: uPlot, kind: "area" | "line", draw: (color: string, y: number, next: number, dashed: boolean) => void): void {
+  function eachThreshold(
+    u: uPlot,
+    kind: "area" | "line",
+    draw: (color: string, y: number, next: number, dashed: boolean) => void,
+  ): void {
     const done = new Set<string>();
     for (const field of aligned.fields) {
       const { mode = "off" } = (field.custom.thresholdsStyle ?? {}) as { mode?: string };
@@ -186,17 +233,36 @@ export const timeseries: PanelType = (body) => {
     const mode = (data.panel.options?.tooltip as { mode?: string; sort?: string } | undefined) ?? {};
     if (!chart.isHovered(u)) return;
     const idx = u.cursor.idx;
-    if (idx === null || idx === undefined || mode.mode === "none") return chart.hideTooltip();
+    if (idx === null || idx === undefined || mode.mode === "none") {
+      chart.hideTooltip();
+      return;
+    }
     const rows = aligned.fields.flatMap((field, i) => {
       const value = aligned.columns[i]![idx];
       if (typeof value !== "number" || isHidden(i)) return [];
       const y = u.valToPos(u.data[i + 1]![idx] as number, scaleKey(field));
-      return [{ color: field.color, name: field.name, text: show(field, value, data.theme).text, value, distance: Math.abs(y - (u.cursor.top ?? 0)) }];
+      return [
+        {
+          color: field.color,
+          name: field.name,
+          text: show(field, value, data.theme).text,
+          value,
+          distance: Math.abs(y - (u.cursor.top ?? 0)),
+        },
+      ];
     });
     if (mode.sort === "desc") rows.sort((a, b) => b.value - a.value);
     if (mode.sort === "asc") rows.sort((a, b) => a.value - b.value);
-    const nearest = rows.reduce<(typeof rows)[number] | undefined>((best, row) => (best && best.distance <= row.distance ? best : row), undefined);
-    const shown = mode.mode === "multi" ? rows.map((row) => ({ ...row, strong: row === nearest && rows.length > 1 })) : nearest ? [nearest] : [];
+    const nearest = rows.reduce<(typeof rows)[number] | undefined>(
+      (best, row) => (best && best.distance <= row.distance ? best : row),
+      undefined,
+    );
+    const shown =
+      mode.mode === "multi"
+        ? rows.map((row) => ({ ...row, strong: row === nearest && rows.length > 1 }))
+        : nearest
+          ? [nearest]
+          : [];
     const millis = (u.data[0]![idx] as number) * 1000;
     chart.showTooltip(u, formatDateTime(millis), shown, chart.annotationsAt(data, millis));
   }
@@ -207,7 +273,12 @@ export const timeseries: PanelType = (body) => {
       aligned = align(next.fields);
       const items = aligned.fields.map((field) => ({ field, hidden: hidden.has(field.name) }));
       const placement = legend(legendArea, items, next, (name, many) => {
-        toggle(hidden, aligned.fields.map((field) => field.name), name, many);
+        toggle(
+          hidden,
+          aligned.fields.map((field) => field.name),
+          name,
+          many,
+        );
         this.update(data);
       });
       body.classList.toggle("legend-right", placement === "right");
@@ -263,9 +334,13 @@ function pathsOf(style: string, interpolation: string): uPlot.Series.PathBuilder
   return uPlot.paths.linear!();
 }
 
-export function logRange(low: number | null, high: number | null, min?: number | null, max?: number | null): [number, number] {
+export function logRange(
+  low: number | null,
+  high: number | null,
+  min?: number | null,
+  max?: number | null,
+): [number, number] {
   const bottom = min && min > 0 ? min : low && low > 0 ? 10 ** Math.floor(Math.log10(low)) : 0.001;
   const top = max && max > 0 ? max : high && high > 0 ? 10 ** Math.ceil(Math.log10(high)) : 1;
   return [bottom, Math.max(top, bottom * 10)];
 }
-

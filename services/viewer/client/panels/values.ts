@@ -32,17 +32,30 @@ export function items(data: PanelData): Item[] {
   if (!options.values) {
     return fields.map((field) => {
       const value = reduce(field.values, calc);
-      return { title: field.name, value, shown: show(field, value, data.theme), field, row: field.values.length - 1, trend: timeOf(field) ? field.values : undefined };
+      return {
+        title: field.name,
+        value,
+        shown: show(field, value, data.theme),
+        field,
+        row: field.values.length - 1,
+        trend: timeOf(field) ? field.values : undefined,
+      };
     });
   }
   const result: Item[] = [];
   for (const field of fields) {
-    const texts = data.fields.filter((other) => other.frame === field.frame && other.type === "string" && other !== field);
+    const texts = data.fields.filter(
+      (other) => other.frame === field.frame && other.type === "string" && other !== field,
+    );
     field.values.slice(0, options.limit ?? DEFAULT_LIMIT).forEach((value, row) => {
       const name = texts.map((text) => show(text, text.values[row], data.theme).text).join(" ");
       const title = field.config.displayName
-        ? field.name.replace(/\$\{__data\.fields(?:\.(\w+)|\["?([^"\]]+)"?\])\}/g, (_, a, b) => String(texts.find((text) => text.rawName === (a ?? b))?.values[row] ?? ""))
-        : fields.length > 1 && name ? `${name} ${field.name}` : name || field.name;
+        ? field.name.replace(/\$\{__data\.fields(?:\.(\w+)|\["?([^"\]]+)"?\])\}/g, (_, a, b) =>
+            String(texts.find((text) => text.rawName === (a ?? b))?.values[row] ?? ""),
+          )
+        : fields.length > 1 && name
+          ? `${name} ${field.name}`
+          : name || field.name;
       const primitive = value as Item["value"];
       result.push({ title, value: primitive, shown: show(field, value, data.theme), field, row, trend: undefined });
     });

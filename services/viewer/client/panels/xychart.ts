@@ -47,18 +47,32 @@ export const xychart: PanelType = (body) => {
     if (width < 10 || height < 10 || !first) return;
     const scale = (pick: (points: Points) => DisplayField) => {
       const { config, custom } = pick(first);
-      const values = shownSeries().flatMap((points) => pick(points).values.filter((value): value is number => typeof value === "number"));
+      const values = shownSeries().flatMap((points) =>
+        pick(points).values.filter((value): value is number => typeof value === "number"),
+      );
       const low = values.reduce((a, b) => Math.min(a, b), Infinity);
       const high = values.reduce((a, b) => Math.max(a, b), -Infinity);
       if ((custom.scaleDistribution as { type?: string } | undefined)?.type === "log") {
-        return { distr: 3 as const, time: false, range: () => logRange(low, high, config.min, config.max) as uPlot.Range.MinMax };
+        return {
+          distr: 3 as const,
+          time: false,
+          range: () => logRange(low, high, config.min, config.max) as uPlot.Range.MinMax,
+        };
       }
       const [bottom, top] = Number.isFinite(low) ? [low, high] : [0, 1];
-      const [nice0, nice1] = uPlot.rangeNum(bottom, top === bottom ? bottom + 1 : top, { min: { pad: 0.08, soft: 0, mode: 3 }, max: { pad: 0.08, soft: 0, mode: 3 } });
+      const [nice0, nice1] = uPlot.rangeNum(bottom, top === bottom ? bottom + 1 : top, {
+        min: { pad: 0.08, soft: 0, mode: 3 },
+        max: { pad: 0.08, soft: 0, mode: 3 },
+      });
       return { time: false, range: () => [config.min ?? nice0, config.max ?? nice1] as uPlot.Range.MinMax };
     };
     const label = (field: DisplayField, fallback: string) => (field.custom.axisLabel as string | undefined) || fallback;
-    const xAxis = chart.valueAxis(data.theme, { scale: "x", side: 2, unit: first.x.config.unit, decimals: first.x.config.decimals });
+    const xAxis = chart.valueAxis(data.theme, {
+      scale: "x",
+      side: 2,
+      unit: first.x.config.unit,
+      decimals: first.x.config.decimals,
+    });
     plot = new uPlot(
       {
         mode: 2,
@@ -69,10 +83,35 @@ export const xychart: PanelType = (body) => {
         cursor: { drag: { x: false, y: false }, points: { show: false }, bind: { dblclick: () => null } },
         scales: { x: scale((points) => points.x), y: scale((points) => points.y) },
         axes: [
-          { ...xAxis, size: 28, space: 64, label: label(first.x, first.x.name), labelSize: 18, labelGap: 0, labelFont: xAxis.font! },
-          chart.valueAxis(data.theme, { unit: first.y.config.unit, decimals: first.y.config.decimals, label: label(first.y, "") || undefined }),
+          {
+            ...xAxis,
+            size: 28,
+            space: 64,
+            label: label(first.x, seriesName(first.x, first.x.frame.name)),
+            labelSize: 18,
+            labelGap: 0,
+            labelFont: xAxis.font!,
+          },
+          chart.valueAxis(data.theme, {
+            unit: first.y.config.unit,
+            decimals: first.y.config.decimals,
+            label: label(first.y, "") || undefined,
+          }),
         ],
-        series: [{}, ...series.map((points): uPlot.Series => ({ facets: [{ scale: "x", auto: false }, { scale: "y", auto: false }], stroke: points.color, show: !hidden.has(points.name), paths: paint(points) }))] as uPlot.Series[],
+        series: [
+          {},
+          ...series.map(
+            (points): uPlot.Series => ({
+              facets: [
+                { scale: "x", auto: false },
+                { scale: "y", auto: false },
+              ],
+              stroke: points.color,
+              show: !hidden.has(points.name),
+              paths: paint(points),
+            }),
+          ),
+        ] as uPlot.Series[],
         hooks: { setCursor: [tooltip] },
       },
       [null, ...series.map(({ x, y }) => [x.values, y.values])] as unknown as uPlot.AlignedData,
@@ -82,7 +121,12 @@ export const xychart: PanelType = (body) => {
   }
 
   function paint({ x, y, color }: Points): uPlot.Series.PathBuilder {
-    const { show: mode = "points", pointSize, fillOpacity = 50, lineWidth = 1.5 } = y.custom as { show?: string; pointSize?: { fixed?: number }; fillOpacity?: number; lineWidth?: number };
+    const {
+      show: mode = "points",
+      pointSize,
+      fillOpacity = 50,
+      lineWidth = 1.5,
+    } = y.custom as { show?: string; pointSize?: { fixed?: number }; fillOpacity?: number; lineWidth?: number };
     return (u) => {
       const { ctx } = u;
       const radius = ((pointSize?.fixed ?? 5) / 2) * uPlot.pxRatio;
@@ -132,9 +176,18 @@ export const xychart: PanelType = (body) => {
         if (distance <= HIT_PX && (!best || distance < best.distance)) best = { points, row, distance };
       }
     }
-    if (!best) return chart.hideTooltip();
+    if (!best) {
+      chart.hideTooltip();
+      return;
+    }
     const { points, row } = best;
-    const rest = data.fields.filter((field) => field.frame === points.x.frame && field !== points.x && field !== points.y && (field.type === "time" || field.type === "string"));
+    const rest = data.fields.filter(
+      (field) =>
+        field.frame === points.x.frame &&
+        field !== points.x &&
+        field !== points.y &&
+        (field.type === "time" || field.type === "string"),
+    );
     const lines = [points.x, points.y, ...rest].map((field) => ({
       color: field === points.y ? points.color : "transparent",
       name: (field === points.y && (field.custom.axisLabel as string)) || field.name,
@@ -155,7 +208,9 @@ export const xychart: PanelType = (body) => {
       body.classList.toggle("legend-right", placement === "right");
       if (series.length === 0) {
         plot?.destroy();
-        plotArea.replaceChildren(h("div", { class: "message" }, "This result has no two number columns to draw against each other"));
+        plotArea.replaceChildren(
+          h("div", { class: "message" }, "This result has no two number columns to draw against each other"),
+        );
       } else draw();
     },
     resize() {
@@ -176,9 +231,13 @@ function pointsOf(data: PanelData): Points[] {
   for (const wanted of manual) {
     data.frames.forEach((frame, index) => {
       if (!takesFrame(wanted.frame, index, frame.refId)) return;
-      const numbers = data.fields.filter((field) => field.frame === frame && (field.type === "number" || field.type === "time"));
+      const numbers = data.fields.filter(
+        (field) => field.frame === frame && (field.type === "number" || field.type === "time"),
+      );
       const x = pick(numbers, wanted.x) ?? numbers.find((field) => field.type === "number");
-      const ys = wanted.y?.matcher ? [pick(numbers, wanted.y)] : numbers.filter((field) => field !== x && field.type === "number");
+      const ys = wanted.y?.matcher
+        ? [pick(numbers, wanted.y)]
+        : numbers.filter((field) => field !== x && field.type === "number");
       for (const y of ys) {
         if (x && y) result.push({ name: wanted.name?.fixed || seriesName(y, frame.name), x, y, color: y.color });
       }

@@ -64,7 +64,8 @@ export function sqlLookup(lookup: Lookup, sql: string): Lookup {
   return (name) => {
     const value = lookup(name);
     const bad = unquoted.has(name) ? value?.values.find((text) => UNSAFE_RAW.test(text)) : undefined;
-    if (bad !== undefined) throw new InterpolationError(`the value "${bad}" of variable "${name}" may not stand in SQL`);
+    if (bad !== undefined)
+      throw new InterpolationError(`the value "${bad}" of variable "${name}" may not stand in SQL`);
     return value;
   };
 }
@@ -90,9 +91,7 @@ function formatValue({ values, texts }: VariableValue, format: string, name: str
     case "pipe":
       return values.join("|");
     case "regex":
-      return values.length === 1
-        ? escapeRegex(values[0]!)
-        : `(${list(values, (value) => escapeRegex(value), "|")})`;
+      return values.length === 1 ? escapeRegex(values[0]!) : `(${list(values, (value) => escapeRegex(value), "|")})`;
     case "json":
       return JSON.stringify(values.length === 1 ? values[0] : values);
     case "text":

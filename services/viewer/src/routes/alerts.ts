@@ -29,7 +29,12 @@ const EVALUATOR_TIMEOUT_MS = 2000;
 const SHOWN = new Set(["firing", "pending", "no_data", "error"]);
 
 /** Alerts that pend, fire or cannot be evaluated: from the evaluator, else from the table it writes. */
-export function alertRoutes(app: FastifyInstance, alertsUrl: string, token: string | undefined, database: Database): void {
+export function alertRoutes(
+  app: FastifyInstance,
+  alertsUrl: string,
+  token: string | undefined,
+  database: Database,
+): void {
   app.get("/api/alerts", async (request): Promise<AlertsReply> => {
     try {
       const response = await fetch(new URL("/api/alerts", alertsUrl), {
@@ -55,7 +60,10 @@ export function alertRoutes(app: FastifyInstance, alertsUrl: string, token: stri
 function fromEvaluator(body: unknown): AlertView[] {
   const list = Array.isArray(body) ? body : ((body as { alerts?: unknown } | null)?.alerts ?? []);
   if (!Array.isArray(list)) return [];
-  return list.filter(isRecord).map(toAlert).filter((alert) => SHOWN.has(alert.state));
+  return list
+    .filter(isRecord)
+    .map(toAlert)
+    .filter((alert) => SHOWN.has(alert.state));
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
@@ -64,7 +72,8 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 
 function toAlert(record: Record<string, unknown>): AlertView {
   const labels = isRecord(record.labels) ? record.labels : {};
-  const text = (...values: unknown[]) => String(values.find((value) => typeof value === "string" && value !== "") ?? "");
+  const text = (...values: unknown[]) =>
+    String(values.find((value) => typeof value === "string" && value !== "") ?? "");
   const ruleId = text(record.ruleId, record.rule_id);
   const rule = RULES.find((candidate) => candidate.id === ruleId);
   const started = text(record.startedAt, record.started_at);

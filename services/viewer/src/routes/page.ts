@@ -14,7 +14,13 @@ export async function pageRoutes(app: FastifyInstance, publicDir: string): Promi
     app.get("/d/*", answer);
     return;
   }
-  await app.register(fastifyStatic, { root: publicDir, prefix: "/", wildcard: false, index: false, cacheControl: false });
+  await app.register(fastifyStatic, {
+    root: publicDir,
+    prefix: "/",
+    wildcard: false,
+    index: false,
+    cacheControl: false,
+  });
   const page = { cacheControl: false } as const;
   app.get("/", async (_request, reply) => reply.header("cache-control", "no-cache").sendFile("index.html", page));
   app.get("/d/*", async (_request, reply) => reply.header("cache-control", "no-cache").sendFile("index.html", page));

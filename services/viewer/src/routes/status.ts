@@ -1,5 +1,5 @@
 import type { FastifyInstance } from "fastify";
-import { Registry, collectDefaultMetrics, Counter, Histogram } from "prom-client";
+import { Counter, collectDefaultMetrics, Histogram, Registry } from "prom-client";
 import { type Database, DatabaseError } from "../database.ts";
 import { describeError } from "../errors.ts";
 

@@ -22,7 +22,10 @@ function frame(refId: string, labels: Record<string, string>[]): Frame {
 
 describe("displayFields", () => {
   it("names a series by its one label, by all labels, and by its frame where there are several", () => {
-    const names = (frames: Frame[]) => displayFields(panel({}), frames, "dark", same).filter(({ type }) => type === "number").map(({ name }) => name);
+    const names = (frames: Frame[]) =>
+      displayFields(panel({}), frames, "dark", same)
+        .filter(({ type }) => type === "number")
+        .map(({ name }) => name);
     expect(names([frame("A", [{ service: "a" }, { service: "b" }])])).toEqual(["p95 a", "p95 b"]);
     expect(names([frame("A", [{ service: "a", kind: "k" }])])).toEqual(['p95 {service="a", kind="k"}']);
     expect(names([frame("A", [{ service: "a" }]), frame("B", [{ service: "a" }])])).toEqual(["A p95 a", "B p95 a"]);
@@ -31,8 +34,17 @@ describe("displayFields", () => {
   it("applies display names and overrides by name, expression and refId in their order", () => {
     const fields = displayFields(
       panel({ displayName: "${__field.labels.service}", unit: "s" }, [
-        { matcher: { id: "byRegexp", options: "/^no/" }, properties: [{ id: "color", value: { mode: "fixed", fixedColor: "#112233" } }] },
-        { matcher: { id: "byName", options: "django" }, properties: [{ id: "custom.lineWidth", value: 3 }, { id: "unit", value: "bytes" }] },
+        {
+          matcher: { id: "byRegexp", options: "/^no/" },
+          properties: [{ id: "color", value: { mode: "fixed", fixedColor: "#112233" } }],
+        },
+        {
+          matcher: { id: "byName", options: "django" },
+          properties: [
+            { id: "custom.lineWidth", value: 3 },
+            { id: "unit", value: "bytes" },
+          ],
+        },
         { matcher: { id: "byFrameRefID", options: "A" }, properties: [{ id: "decimals", value: 1 }] },
       ]),
       [frame("A", [{ service: "node" }, { service: "django" }])],
@@ -47,7 +59,13 @@ describe("displayFields", () => {
     const config: FieldConfig = {
       unit: "percentunit",
       color: { mode: "thresholds" },
-      thresholds: { mode: "absolute", steps: [{ value: null, color: "#00ff00" }, { value: 0.8, color: "#ff0000" }] },
+      thresholds: {
+        mode: "absolute",
+        steps: [
+          { value: null, color: "#00ff00" },
+          { value: 0.8, color: "#ff0000" },
+        ],
+      },
       mappings: [
         { type: "value", options: { "1": { text: "full", color: "#0000ff" } } },
         { type: "range", options: { from: 0.4, to: 0.5, result: { text: "half" } } },
@@ -64,7 +82,9 @@ describe("displayFields", () => {
   it("fills data links with labels, values and the time range, escaped", () => {
     const field = displayFields(panel({}), [frame("A", [{ service: "a&b" }])], "dark", same)[1]!;
     const url = "/d/x?var-service=${__field.labels.service}&v=${__value.raw}&t=${__value.time}&${__url_time_range}";
-    expect(fillLink({ title: "", url }, field, 0, "from=now-1h&to=now", same)).toBe("/d/x?var-service=a%26b&v=0.9&t=1000&from=now-1h&to=now");
+    expect(fillLink({ title: "", url }, field, 0, "from=now-1h&to=now", same)).toBe(
+      "/d/x?var-service=a%26b&v=0.9&t=1000&from=now-1h&to=now",
+    );
   });
 
   it("reads expressions in Grafana's form and survives broken ones", () => {

@@ -71,7 +71,9 @@ describe("the page", () => {
 
   it("reduces as Grafana does", () => {
     const values = [1, null, 4, 3, null];
-    expect(["lastNotNull", "last", "max", "mean", "sum", "range", "count"].map((calc) => reduce(values, calc))).toEqual([3, null, 4, 8 / 3, 8, 3, 5]);
+    expect(["lastNotNull", "last", "max", "mean", "sum", "range", "count"].map((calc) => reduce(values, calc))).toEqual(
+      [3, null, 4, 8 / 3, 8, 3, 5],
+    );
     expect(reduce([null], "max")).toBeNull();
   });
 });

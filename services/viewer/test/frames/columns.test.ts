@@ -44,6 +44,11 @@ describe("columns", () => {
       [["2026-11-21 00:00:00", "18446744073709551615", "inf", { a: "b" }]],
       "Asia/Tokyo",
     );
-    expect(frame.fields.map((field) => field.values[0])).toEqual([1_795_219_200_000, 18446744073709552000, null, '{"a":"b"}']);
+    expect(frame.fields.map((field) => field.values[0])).toEqual([
+      1_795_219_200_000,
+      18446744073709552000,
+      null,
+      '{"a":"b"}',
+    ]);
   });
 });

@@ -18,12 +18,14 @@ function long(rows: [time: number | null, service: string | null, value: number 
 
 describe("longToWide", () => {
   it("makes a column of every label and null where a series has no row", () => {
-    const wide = longToWide(long([
-      [1000, "b", 1],
-      [2000, "a", 2],
-      [2000, "b", 3],
-      [3000, "a", 4],
-    ]));
+    const wide = longToWide(
+      long([
+        [1000, "b", 1],
+        [2000, "a", 2],
+        [2000, "b", 3],
+        [3000, "a", 4],
+      ]),
+    );
     expect(wide.fields.map(({ name, labels, values }) => ({ name, labels, values }))).toEqual([
       { name: "time", labels: undefined, values: [1000, 2000, 3000] },
       { name: "value", labels: { service: "a" }, values: [null, 2, 4] },
@@ -32,10 +34,12 @@ describe("longToWide", () => {
   });
 
   it("sorts columns by name, then by label", () => {
-    const wide = longToWide(long([
-      [1, "b", 1, 10],
-      [1, "a", 2, 20],
-    ]));
+    const wide = longToWide(
+      long([
+        [1, "b", 1, 10],
+        [1, "a", 2, 20],
+      ]),
+    );
     expect(wide.fields.slice(1).map(({ name, labels }) => `${name} ${labels?.service}`)).toEqual([
       "again a",
       "again b",
@@ -45,10 +49,12 @@ describe("longToWide", () => {
   });
 
   it("lets the later of two rows with the same time and label win, and takes null text as empty", () => {
-    const wide = longToWide(long([
-      [1, null, 1],
-      [1, null, 2],
-    ]));
+    const wide = longToWide(
+      long([
+        [1, null, 1],
+        [1, null, 2],
+      ]),
+    );
     expect(wide.fields[1]).toMatchObject({ labels: { service: "" }, values: [2] });
   });
 
@@ -57,7 +63,14 @@ describe("longToWide", () => {
   });
 
   it("refuses times that do not ascend, a null time and a frame without text", () => {
-    expect(() => longToWide(long([[2, "a", 1], [1, "a", 1]]))).toThrow(/sorted ascending/);
+    expect(() =>
+      longToWide(
+        long([
+          [2, "a", 1],
+          [1, "a", 1],
+        ]),
+      ),
+    ).toThrow(/sorted ascending/);
     expect(() => longToWide(long([[null, "a", 1]]))).toThrow(/null time/);
     const wide: Frame = { ...long([[1, "a", 1]]) };
     wide.fields.splice(1, 1);
