@@ -91,4 +91,5 @@ def main(rounds: int) -> None:
     next(sink, None)
 
 
-main(int(sys.argv[1]) if len(sys.argv) > 1 else 7)
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 7)

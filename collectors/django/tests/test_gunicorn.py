@@ -1,3 +1,6 @@
+import contextlib
+import http.client
+
 import pytest
 
 from tests.serving import gunicorn, running
@@ -102,6 +105,18 @@ def test_the_last_interval_is_sent_when_a_worker_ends(sink: Sink) -> None:
         server.stop()
     finished = sink.points("http.server.request.duration", http__route="/pid/")
     assert sum(point.count for point in finished) == 7
+
+
+def test_a_worker_that_is_given_up_says_what_it_was_doing(sink: Sink) -> None:
+    with running(gunicorn("--timeout", "1"), sink, TIDEMARK_SLOW_REQUEST="60") as server:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            server.get("/sleep/20000/")
+        event = until(lambda: sink.events("tidemark.stall"))[0]
+        until(lambda: sink.points("tidemark.worker.timeouts"))
+    assert event["http.route"] == "/sleep/<int:milliseconds>/"
+    assert event["code.function.name"] == "sleep"
+    assert event["tidemark.resource.name"] == "gunicorn-sync"
+    assert event["tidemark.stall.duration"] > 1
 
 
 def test_all_points_of_an_export_have_one_time(sink: Sink) -> None:

@@ -1,10 +1,22 @@
 """The process and its threads as ``/proc`` shows them. None where there is no such file (macOS, hardened kernels)."""
 
 import os
+import threading
 from typing import Final
 
 NS_PER_S: Final = 1e9
 KIB: Final = 1024
+
+
+def native_id(ident: int) -> int | None:
+    """
+    The kernel's id of a Python thread.
+
+    The main thread's is the process id: before Python 3.13 ``Thread.native_id`` still names the parent's after a fork.
+    """
+    if ident == threading.main_thread().ident:
+        return os.getpid()
+    return next((thread.native_id for thread in threading.enumerate() if thread.ident == ident), None)
 
 
 def thread_times(thread_id: int) -> tuple[float, float] | None:

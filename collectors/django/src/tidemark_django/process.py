@@ -1,7 +1,6 @@
 import gc
 import os
 import sys
-import threading
 import time
 from collections import deque
 from typing import Any, Final
@@ -27,7 +26,6 @@ class ProcessWatch:
         self._sums: dict[tuple[str, Attributes], float] = {}
         self._gc_started = 0.0
         self._pauses: deque[tuple[int, float]] = deque(maxlen=MAX_PAUSES)
-        self._main_thread = threading.main_thread().native_id
         for metric, attributes, total in self._counters():
             self._sums[metric, attributes] = total
         gc.callbacks.append(self._on_gc)
@@ -63,7 +61,7 @@ class ProcessWatch:
         for generation, stats in enumerate(gc.get_stats()):
             label = ((semconv.CPYTHON_GC_GENERATION, generation),)
             counters += [(metric, label, stats[key]) for key, metric in GC_KEYS.items()]
-        times = kernel.thread_times(self._main_thread) if self._main_thread else None
+        times = kernel.thread_times(os.getpid())
         if times is not None:
             counters += self._thread_times("main", times)
         agent_times = [kernel.thread_times(ident) for ident in self._agent.agent_threads.values()]

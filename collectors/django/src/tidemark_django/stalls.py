@@ -1,7 +1,5 @@
-import sys
-import threading
 import time
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Final
 
 from tidemark_django import frames, kernel, semconv
@@ -9,7 +7,7 @@ from tidemark_django.agent import Agent
 from tidemark_django.agg import AttributeValue
 from tidemark_django.encode import Event
 from tidemark_django.loop import LoopWatch
-from tidemark_django.request import RequestState
+from tidemark_django.request import RequestState, current_request
 
 LOOP_BLOCK_S: Final = 0.1
 LOOP_REPORT_S: Final = 1.0
@@ -60,8 +58,8 @@ class StallWatch:
             kind, name = "executor", "asgiref.context"
         why = frames.reason(stack)
         if why == "unknown" and state.cpu_start is not None:
-            thread = next((item for item in threading.enumerate() if item.ident == ident), None)
-            times = kernel.thread_times(thread.native_id) if thread is not None and thread.native_id else None
+            thread = kernel.native_id(ident)
+            times = kernel.thread_times(thread) if thread is not None else None
             if times is not None:
                 why = "cpu" if times[0] - state.cpu_start > age * CPU_SHARE else "sleep"
         self._report(kind, name, stack, age, why, state)
@@ -103,40 +101,47 @@ class StallWatch:
             self._agent.count("tidemark.agent.dropped", (semconv.TIDEMARK_DROPPED_REASON, "stalls_per_interval"))
             return
         self._sent += 1
-        attributes: dict[str, AttributeValue] = {
-            semconv.TIDEMARK_STALL_REASON: why,
-            semconv.TIDEMARK_STALL_LATE: False,
-            semconv.TIDEMARK_STALL_DURATION: age,
-            semconv.CODE_STACKTRACE: frames.folded(stack),
-        }
-        if kind:
-            attributes[semconv.TIDEMARK_RESOURCE_KIND] = kind
-            attributes[semconv.TIDEMARK_RESOURCE_NAME] = name
-        culprit = frames.application_frame(stack)
-        if culprit is not None:
-            attributes[semconv.CODE_FUNCTION_NAME] = frames.name_of(culprit[0])
-            attributes[semconv.CODE_FILE_PATH] = frames.short_path(culprit[0].co_filename)
-            attributes[semconv.CODE_LINE_NUMBER] = culprit[1]
-        trace_id = span_id = 0
-        if state is not None:
-            trace_id, span_id = state.ids()
-            route = state.route or self._route(state)
-            if route is not None:
-                attributes[semconv.HTTP_ROUTE] = route
-        where = frames.site(culprit) if culprit is not None else f"{name or sys.platform}"
-        self._agent.event(
-            Event(
-                semconv.EVENT_TIDEMARK_STALL,
-                time.time_ns(),
-                attributes,
-                f"{kind or 'request'} stood still for {age:.2f} s at {where}",
-                trace_id,
-                span_id,
-            )
-        )
+        report(self._agent, kind, name, stack, age, why, state)
 
-    def _route(self, state: RequestState) -> str | None:
-        match = getattr(state.request, "resolver_match", None)
-        if match is None or match.route is None:
-            return None
-        return self._agent.route(match.route)
+
+def report_timeout(agent: Agent, frame: FrameType | None) -> None:
+    """Counts a worker that its server ends for a time-out, and says what its main thread was doing."""
+    agent.count("tidemark.worker.timeouts")
+    stack = frames.walk(frame)
+    state = current_request.get()
+    age = time.perf_counter() - state.start if state is not None else 0.0
+    resource = agent.request_resource
+    kind, name = (resource.kind, resource.name) if resource is not None else ("worker", agent.server.name)
+    report(agent, kind, name, stack, age, frames.reason(stack), state)
+
+
+def report(agent: Agent, kind: str, name: str, stack: Stack, age: float, why: str, state: RequestState | None) -> None:
+    """Queues the event ``tidemark.stall``: *stack* of what stood still for *age* seconds, and *why*."""
+    attributes: dict[str, AttributeValue] = {
+        semconv.TIDEMARK_STALL_REASON: why,
+        semconv.TIDEMARK_STALL_LATE: False,
+        semconv.TIDEMARK_STALL_DURATION: age,
+        semconv.CODE_STACKTRACE: frames.folded(stack),
+    }
+    if kind:
+        attributes[semconv.TIDEMARK_RESOURCE_KIND] = kind
+        attributes[semconv.TIDEMARK_RESOURCE_NAME] = name
+    culprit = frames.application_frame(stack)
+    if culprit is not None:
+        attributes[semconv.CODE_FUNCTION_NAME] = frames.name_of(culprit[0])
+        attributes[semconv.CODE_FILE_PATH] = frames.short_path(culprit[0].co_filename)
+        attributes[semconv.CODE_LINE_NUMBER] = culprit[1]
+    trace_id = span_id = 0
+    if state is not None:
+        trace_id, span_id = state.ids()
+        route = state.route or _route(agent, state)
+        if route is not None:
+            attributes[semconv.HTTP_ROUTE] = route
+    where = frames.site(culprit) if culprit is not None else name or "an unknown place"
+    body = f"{kind or 'request'} stood still for {age:.2f} s at {where}"
+    agent.event(Event(semconv.EVENT_TIDEMARK_STALL, time.time_ns(), attributes, body, trace_id, span_id))
+
+
+def _route(agent: Agent, state: RequestState) -> str | None:
+    match = getattr(state.request, "resolver_match", None)
+    return agent.route(match.route) if match is not None and match.route is not None else None

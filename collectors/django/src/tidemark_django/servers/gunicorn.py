@@ -1,11 +1,13 @@
+import signal
 import sys
 from collections import deque
 from collections.abc import Callable
 from functools import wraps
 from time import perf_counter
+from types import FrameType
 from typing import Any
 
-from tidemark_django import boot, runtime
+from tidemark_django import boot, runtime, stalls
 from tidemark_django.agent import Agent
 from tidemark_django.identity import Server
 from tidemark_django.saturation import Reading, Resource
@@ -70,11 +72,27 @@ def _start(worker: Any) -> None:
     )
     if agent is None or agent is already:
         return
+    boot.guarded("gunicorn", lambda: _watch_timeouts(agent, worker))
     queues = boot.guarded("listeners", lambda: listeners.watch(agent, worker.sockets)) or []
     if kind == "gunicorn-gthread":
         boot.guarded("gunicorn-gthread", lambda: _watch_threads(agent, worker))
     elif kind == "gunicorn-sync":
         boot.guarded("gunicorn-sync", lambda: _watch_sync(agent, worker, queues))
+
+
+def _watch_timeouts(agent: Agent, worker: Any) -> None:
+    """
+    A worker its master gives up gets SIGABRT, then a second later SIGKILL: time enough to say what it was doing.
+    """
+    abort = worker.handle_abort
+    if signal.getsignal(signal.SIGABRT) != abort:
+        return
+
+    def told_abort(number: int, frame: FrameType | None) -> Any:
+        boot.guarded("gunicorn", lambda: stalls.report_timeout(agent, frame))
+        return abort(number, frame)
+
+    signal.signal(signal.SIGABRT, told_abort)
 
 
 class ThreadPoolWatch:
