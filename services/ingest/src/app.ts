@@ -79,7 +79,7 @@ export async function buildApp(
     },
     recovered: () => {
       // The database may have come back without what it had: say again what every series is.
-      decoder.forgetSeries();
+      decoder.rewriteSeries();
       app.log.info("ClickHouse takes inserts again");
     },
   });

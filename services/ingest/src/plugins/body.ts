@@ -34,6 +34,8 @@ export default fp<BodyLimits>(
   async (app, { maxBodyBytes, maxDecompressedBytes, maxReceivingBytes }) => {
     let receiving = 0;
     const hold = (request: FastifyRequest, bytes: number) => {
+      // The sender is gone and what it held is released: nobody would release this.
+      if (request.raw.socket?.destroyed) return;
       if (receiving + bytes > maxReceivingBytes) throw new TooBusy(String(receiving), String(maxReceivingBytes));
       receiving += bytes;
       request.heldBytes += bytes;

@@ -54,7 +54,8 @@ export default async function otlpRoutes(app: FastifyInstance, options: OtlpOpti
     const answered = await retries.replyTo(key);
     if (answered !== undefined) {
       app.telemetry.repeated.inc();
-      return answered;
+      // After a restart the first reply is not known any more, only that it was a success.
+      return answered.length > 0 ? answered : exportReply(signal, encoding, 0, "");
     }
     const stored = store(signal, encoding, body, digest);
     reply.raw.once("close", () => {

@@ -52,6 +52,7 @@ export class Decoder {
   private readonly options: DecoderOptions;
   private readonly tables = createTables();
   private readonly rejections = new Rejections();
+  private readonly scratch = new Bytes();
   private readonly book: SeriesBook;
   private readonly metrics: MetricRows;
   private readonly spans: SpanRows;
@@ -71,8 +72,8 @@ export class Decoder {
   }
 
   /** Makes every series write its row again, for a database that may have lost them. */
-  forgetSeries(): void {
-    this.metrics.forget();
+  rewriteSeries(): void {
+    this.metrics.rewrite();
   }
 
   decode(signal: Signal, encoding: Encoding, body: Buffer): Decoded {
@@ -83,7 +84,6 @@ export class Decoder {
       earliest: now - this.options.retentionDays * MS_PER_DAY,
       latest: now + FUTURE_MS,
     };
-    this.book.trim();
     this.clear();
     let undo = () => {};
     if (signal === "metrics") {
@@ -109,9 +109,10 @@ export class Decoder {
     for (const [index, name] of TABLE_ORDER.entries()) {
       const table = this.tables[name];
       if (table.rows === 0) continue;
-      const out = new Bytes();
-      table.write(out);
-      blocks.push({ table: index, rows: table.rows, points: table.points, bytes: out.done() });
+      // One buffer grows to the largest block and stays; each block leaves it with a single copy.
+      this.scratch.length = 0;
+      table.write(this.scratch);
+      blocks.push({ table: index, rows: table.rows, points: table.points, bytes: Buffer.from(this.scratch.done()) });
       points += table.points;
     }
     return {

@@ -38,7 +38,7 @@ export class MetricRows implements MetricSink {
   private readonly identities: Identities;
   private readonly book: SeriesBook;
   private readonly rejections: Rejections;
-  private readonly startedAt: number;
+  private knownSince: number;
   private readonly statements = new Map<string, { id: bigint; writtenAt: number }>();
   private readonly pivots: Pivots;
   private readonly scale4: Scale4 = new Map();
@@ -49,18 +49,20 @@ export class MetricRows implements MetricSink {
   private scopeVersion = "";
   private context!: MetricContext;
 
-  /** `startedAt`: when this process began to keep series, in ms; see `difference`. */
+  /** `startedAt`: when this process began to know series, in ms; see `difference`. */
   constructor(tables: Tables, identities: Identities, book: SeriesBook, rejections: Rejections, startedAt: number) {
     this.tables = tables;
     this.identities = identities;
     this.book = book;
     this.rejections = rejections;
-    this.startedAt = startedAt;
+    this.knownSince = startedAt;
     this.pivots = new Pivots(tables);
   }
 
   begin(window: TimeWindow): void {
     this.window = window;
+    // What cumulative series had reached is forgotten with them: their next points start anew, nothing counts twice.
+    if (this.book.trim()) this.knownSince = window.now;
     this.undoLog = [];
     this.pivots.clear();
   }
@@ -75,8 +77,8 @@ export class MetricRows implements MetricSink {
   }
 
   /** Makes the next point of every series and statement write its row again. */
-  forget(): void {
-    this.book.forget();
+  rewrite(): void {
+    this.book.rewrite();
     this.statements.clear();
   }
 
@@ -327,7 +329,7 @@ export class MetricRows implements MetricSink {
       series.reached = before;
     });
     const beganAt = nanosToMillis(point.beginLo, point.beginHi);
-    return difference(series, point, now, buckets, beganAt, this.startedAt);
+    return difference(series, point, now, buckets, beganAt, this.knownSince);
   }
 
   /** Writes the series' own row with its first point, and again once a day. */

@@ -95,16 +95,17 @@ export class SeriesBook {
     return series;
   }
 
-  /** Called between requests. */
+  /** Called between requests. Returns whether everything was forgotten. */
   trim(): boolean {
     if (this.size <= this.limit) return false;
-    this.forget();
+    this.contexts.clear();
+    this.size = 0;
     return true;
   }
 
-  forget(): void {
-    this.contexts.clear();
-    this.size = 0;
+  /** Makes every series write its row again; what cumulative series have reached stays known. */
+  rewrite(): void {
+    for (const context of this.contexts.values()) for (const series of context.byKey.values()) series.writtenAt = 0;
   }
 
   private resolve(context: MetricContext, point: Point): Series {
