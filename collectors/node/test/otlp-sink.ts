@@ -60,6 +60,10 @@ export async function startSink(status: () => number = () => 200) {
   const spans: Span[] = [];
   const requests: { path: string; headers: Record<string, unknown>; bytes: number }[] = [];
   const server = createServer((request, response) => {
+    if (request.method === "GET") {
+      response.end(String(points.length)); // for programs that wait until their agent has spoken
+      return;
+    }
     const chunks: Buffer[] = [];
     request.on("data", (chunk: Buffer) => chunks.push(chunk));
     request.on("end", () => {

@@ -11,6 +11,7 @@ import { RequestContext, type RequestContexts } from "./request-context.ts";
 import type { SeriesTable } from "./series.ts";
 
 const MS_PER_S = 1000;
+const { nodeTiming } = performance;
 /** Routes kept apart; further ones count as `_other`. */
 const MAX_ROUTES = 500;
 const OTHER_ROUTE = "_other";
@@ -22,7 +23,6 @@ const METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "
 const methodNumbers = new Map(METHODS.map((method, index) => [method, index]));
 const MAX_STATUS = 1000;
 
-const kRequests = Symbol("tidemark.requests");
 const kWatched = Symbol("tidemark.watched");
 const kState = Symbol("tidemark.request");
 
@@ -34,12 +34,11 @@ interface RequestState {
   readonly context: RequestContext | undefined;
   readonly request: IncomingMessage;
   done: boolean;
-  /** The request before it on the same connection, if that has not ended. */
-  readonly previous: RequestState | undefined;
 }
 interface MeasuredSocket extends Socket {
   encrypted?: boolean;
-  [kRequests]?: RequestState | undefined;
+  /** Node's own: the response that is being written, which knows its request. */
+  readonly _httpMessage?: { readonly req?: MeasuredRequest } | null;
   [kWatched]?: boolean;
 }
 interface MeasuredRequest extends IncomingMessage {
@@ -93,13 +92,10 @@ export class HttpRequests {
     };
   }
 
-  /** To be called when a connection closes: requests still in flight on it were aborted. */
+  /** To be called when a connection closes: a request still in flight on it was aborted. */
   connectionClosed(socket: Socket): void {
-    const measured = socket as MeasuredSocket;
-    for (let state = measured[kRequests]; state !== undefined; state = state.previous) {
-      if (!state.done) this.#end(state, ABORTED_STATUS);
-    }
-    measured[kRequests] = undefined;
+    const state = (socket as MeasuredSocket)._httpMessage?.req?.[kState];
+    if (state !== undefined && !state.done) this.#end(state, ABORTED_STATUS);
   }
 
   /** The route of the request that started last, if it is still in flight: a hint to what blocks the loop. */
@@ -118,30 +114,24 @@ export class HttpRequests {
       measured[kWatched] = true;
       measured.on("close", this.#onSecureClose);
     }
-    const before = measured[kRequests];
     const state: RequestState = {
       startMs,
-      idleMs: performance.nodeTiming.idleTime,
+      idleMs: nodeTiming.idleTime,
       method,
       secure,
       context,
       request,
       done: false,
-      previous: before === undefined || before.done ? undefined : before,
     };
     (request as MeasuredRequest)[kState] = state;
-    measured[kRequests] = state;
     this.#latest = state;
     this.#activeRequests(method, secure).add(1);
     if (context !== undefined) this.#contexts.enter(context);
   }
 
-  #finished({ request, response, socket }: Message): void {
+  #finished({ request, response }: Message): void {
     const state = (request as MeasuredRequest)[kState];
-    if (state === undefined || state.done) return;
-    const measured = socket as MeasuredSocket;
-    if (measured[kRequests] === state) measured[kRequests] = state.previous;
-    this.#end(state, response.statusCode);
+    if (state !== undefined && !state.done) this.#end(state, response.statusCode);
   }
 
   #end(state: RequestState, status: number): void {
@@ -165,7 +155,7 @@ export class HttpRequests {
       route.durations.set(key, durations);
     }
     durations.record(durationMs / MS_PER_S, epoch);
-    const idleMs = performance.nodeTiming.idleTime - state.idleMs;
+    const idleMs = nodeTiming.idleTime - state.idleMs;
     route.loopActive.record(Math.max(0, durationMs - idleMs) / MS_PER_S, epoch);
     if (state.context !== undefined) this.#endContext(state.context, route, nowMs, epoch);
   }

@@ -1,0 +1,46 @@
+import { describe, expect, it } from "vitest";
+import { normalise, Statements, summarise } from "../../src/main/postgres/statement.ts";
+
+describe("a statement without its values", () => {
+  it.each([
+    ["select * from books where id = 42", "select * from books where id = ?"],
+    ["select 'it''s', E'a\\'b', $$ body $$, $x$ 'q' $x$", "select ?, ?, ?, ?"],
+    ["select 1.5e-3, .5, 0x1F, -7", "select ?, ?, ?, -?"],
+    ['select "Name2", t1.c3 from "My Table 1"', 'select "Name2", t1.c3 from "My Table 1"'],
+    ["select a -- secret 7\n from b /* 'x' */", "select a from b"],
+    ["select * from b where id in (1, 2, 3) and x = $1", "select * from b where id in (?) and x = $1"],
+    ["insert into b (x, y) values ($1, $2), ($3, $4)", "insert into b (x, y) values (?)"],
+    ["select 'never closed secret", "select ?"],
+    ["select $$never closed secret", "select ?"],
+    ["select 1 /* never closed secret", "select ?"],
+  ])("%s", (sql, text) => {
+    expect(normalise(sql)).toBe(text);
+  });
+
+  it("has no secret left when cut, and at most 1,024 characters", () => {
+    const text = normalise(`select '${"secret".repeat(10_000)}' from books where ${"x = 1 and ".repeat(500)} true`);
+    expect(text).not.toContain("secret");
+    expect(text.length).toBeLessThanOrEqual(1024);
+  });
+
+  it("is summed up as keyword and tables", () => {
+    expect(summarise('SELECT b.* FROM books b JOIN "authors" a ON a.id = b.author')).toEqual({
+      operation: "SELECT",
+      summary: "SELECT books authors",
+    });
+    expect(summarise("insert into orders (id) values (?)").summary).toBe("INSERT orders");
+    expect(summarise("update books set price = ?").summary).toBe("UPDATE books");
+    expect(summarise("begin")).toEqual({ operation: "BEGIN", summary: "BEGIN" });
+  });
+
+  it("becomes `_other`, without text, past 300 different ones", () => {
+    const statements = new Statements();
+    for (let index = 0; index < 300; index++) statements.of(`select c from t_${"x".repeat(index)}`);
+    expect(statements.of("select c from one_more")).toEqual({
+      text: undefined,
+      operation: "_OTHER",
+      summary: "_other",
+    });
+    expect(statements.of("select c from t_xx").summary).toBe("SELECT t_xx");
+  });
+});
