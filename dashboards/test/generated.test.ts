@@ -45,7 +45,10 @@ describe.each(dashboards)("$uid", (dashboard) => {
     expect(new Set(ids).size).toBe(ids.length);
     expect(ids.every((id) => Number.isInteger(id) && id > 0)).toBe(true);
     for (const panel of panels)
-      expect(panel).toMatchObject({ interval: "5s", pluginVersion: expect.stringMatching(/^\d+\./) });
+      expect(panel).toMatchObject({
+        interval: expect.stringMatching(/^(5|10)s$/),
+        pluginVersion: expect.stringMatching(/^\d+\./),
+      });
   });
 
   it("does not put one panel over another", () => {

@@ -14,6 +14,8 @@ import { DJANGO, NODE, OK, RUNTIME_COLOURS, type SeriesColours } from "./theme.t
 
 /** Smallest bucket. Queries widen it to the export period they find in the data. */
 const MIN_INTERVAL = "5s";
+/** Bars: the plugin fills gaps of a panel's interval with nulls, and a bar is as wide as the smallest gap. */
+const BAR_INTERVAL = "10s";
 /** Lines bridge three exports of 10 s, in milliseconds. */
 const SPAN_NULLS_MS = 30_000;
 const SERIES_NAME = `\${__field.labels.series}`;
@@ -65,7 +67,9 @@ export function stackedBars(spec: ChartSpec): Placed {
     .fillOpacity(80)
     .lineWidth(0)
     .stacking(new common.StackingConfigBuilder().mode(common.StackingMode.Normal).group("A"));
-  return place(spec, builder);
+  const placed = place(spec, builder);
+  builder.interval(BAR_INTERVAL);
+  return placed;
 }
 
 function chart(spec: ChartSpec): timeseries.PanelBuilder {
