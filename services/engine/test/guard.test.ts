@@ -52,7 +52,9 @@ test("refuses them with comments, cases and blanks of any kind between their wor
   for (const [n, sql] of statements.entries()) {
     if (/--|#|\/\*|\$/.test(sql)) continue;
     let gap = n;
-    const disguised = sql.replaceAll(/[ (]/g, (c) => (c === "(" ? `${gaps[gap++ % gaps.length]}(` : gaps[gap++ % gaps.length]!));
+    const disguised = sql.replaceAll(/[ (]/g, (c) =>
+      c === "(" ? `${gaps[gap++ % gaps.length]}(` : gaps[gap++ % gaps.length]!,
+    );
     const swapped = disguised.replace(/^\w+/, (verb) => verb.toLowerCase());
     const reply = await engine.ask(swapped, { param_d: "system", param_t: "processes", param_f: "file" });
     if (reply.status === 200 || reply.text.includes(SECRET)) passed.push(`${swapped} -> ${reply.text}`);

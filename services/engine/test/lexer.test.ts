@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { readStatement } from "../src/sql/statement.ts";
 import { lex, quoteString, withoutComments } from "../src/sql/lexer.ts";
+import { readStatement } from "../src/sql/statement.ts";
 
 const texts = (sql: string) => [...lex(sql)].map((token) => `${token.kind}:${token.text}`);
 
@@ -31,8 +31,18 @@ test("finds where the rows of an INSERT begin", () => {
     return insert && [insert.target, insert.settings, insert.format, sql.slice(insert.dataStart)];
   };
   expect(head("INSERT INTO t FORMAT CSV\n1,'")).toEqual(["INSERT INTO t", undefined, "CSV", "1,'"]);
-  expect(head("insert into d.`format` (`values`, \"a(b\") values (1)")).toEqual(["insert into d.`format` (`values`, \"a(b\")", undefined, "Values", " (1)"]);
-  expect(head("INSERT INTO t (a) SETTINGS x = 1, y = 'FORMAT z' FORMAT Native \r\n\0\1")).toEqual(["INSERT INTO t (a)", "x = 1, y = 'FORMAT z'", "Native", "\0\1"]);
+  expect(head('insert into d.`format` (`values`, "a(b") values (1)')).toEqual([
+    'insert into d.`format` (`values`, "a(b")',
+    undefined,
+    "Values",
+    " (1)",
+  ]);
+  expect(head("INSERT INTO t (a) SETTINGS x = 1, y = 'FORMAT z' FORMAT Native \r\n\0\x01")).toEqual([
+    "INSERT INTO t (a)",
+    "x = 1, y = 'FORMAT z'",
+    "Native",
+    "\0\x01",
+  ]);
   expect(head("/* FORMAT x */ INSERT INTO TABLE t FORMAT TSV")).toEqual(["INSERT INTO TABLE t", undefined, "TSV", ""]);
   expect(head("INSERT INTO t SELECT * FROM values('a Int8', 1)")).toBeUndefined();
   expect(head("INSERT INTO t WITH 1 AS a SELECT a FORMAT Null")).toBeUndefined();
@@ -42,7 +52,9 @@ test("finds where the rows of an INSERT begin", () => {
 
 test("finds verb and format, and refuses a second statement", () => {
   expect(readStatement("  (SELECT 1) FORMAT JSON")).toMatchObject({ verb: "SELECT", format: "JSON" });
-  expect(readStatement("SELECT format('{}', 1) AS format FROM t FORMAT CSV SETTINGS a = 1;")).toMatchObject({ format: "CSV" });
+  expect(readStatement("SELECT format('{}', 1) AS format FROM t FORMAT CSV SETTINGS a = 1;")).toMatchObject({
+    format: "CSV",
+  });
   expect(readStatement("SELECT 'FORMAT JSON'").format).toBeUndefined();
   expect(() => readStatement("SELECT 1; SELECT 2")).toThrow("Multi-statements are not allowed");
   expect(() => readStatement(" -- nothing\n")).toThrow("Empty query");

