@@ -221,6 +221,11 @@ function cssColor(name: string): string {
   return known[name.replace(/^(?:super-light|light|semi-dark|dark)-/, "")] ?? known.blue!;
 }
 
+/** What a chart was built for. While it stays the same, new numbers need no new chart. */
+export function signature(data: PanelData, area: HTMLElement, shape: unknown): string {
+  return JSON.stringify([data.theme, data.shareCursor, area.clientWidth, area.clientHeight, shape]);
+}
+
 export interface TooltipRow {
   color: string;
   name: string;

@@ -54,6 +54,7 @@ export const heatmap: PanelType = (body) => {
   let cells: Cells;
   let options: HeatmapOptions;
   let plot: uPlot | undefined;
+  let drawn = "";
 
   function color(value: number): string {
     const {
@@ -104,10 +105,16 @@ export const heatmap: PanelType = (body) => {
   }
 
   function draw(): void {
-    plot?.destroy();
-    plotArea.replaceChildren();
     const { width, height } = plotArea.getBoundingClientRect();
     if (width < 10 || height < 10) return;
+    const now = chart.signature(data, plotArea, [cells.rows.map((row) => row.name), options]);
+    if (plot && now === drawn) {
+      plot.setData([cells.times, cells.times.map(() => null)]);
+      return;
+    }
+    drawn = now;
+    plot?.destroy();
+    plotArea.replaceChildren();
     const count = cells.rows.length;
     const { unit, decimals, reverse, axisLabel } = options.yAxis ?? {};
     const layout = options.rowsFrame?.layout ?? "auto";

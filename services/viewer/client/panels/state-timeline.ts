@@ -32,6 +32,7 @@ export const stateTimeline: PanelType = (body) => {
   let data: PanelData;
   let lanes: Lane[] = [];
   let plot: uPlot | undefined;
+  let drawn = "";
 
   const options = () =>
     (data.panel.options ?? {}) as {
@@ -84,18 +85,25 @@ export const stateTimeline: PanelType = (body) => {
   }
 
   function draw(): void {
-    plot?.destroy();
-    plotArea.replaceChildren();
     const { width, height } = plotArea.getBoundingClientRect();
     if (width < 10 || height < 10) return;
-    const notes = chart.annotationHooks(() => data);
-    const longest = Math.max(3, ...lanes.map(({ name }) => name.length));
-    const nameWidth = Math.min(MAX_NAME_PX, width * 0.3, longest * CHAR_PX + 14);
-    const fits = Math.floor((nameWidth - 14) / CHAR_PX);
-    const axis = chart.valueAxis(data.theme, {});
     const times = [...new Set(lanes.flatMap(({ spans }) => spans.map(({ from }) => from / 1000)))].sort(
       (a, b) => a - b,
     );
+    const names = lanes.map(({ name }) => name);
+    const now = chart.signature(data, plotArea, names);
+    if (plot && now === drawn) {
+      plot.setData([times, times.map(() => null)]);
+      return;
+    }
+    drawn = now;
+    plot?.destroy();
+    plotArea.replaceChildren();
+    const notes = chart.annotationHooks(() => data);
+    const longest = Math.max(3, ...names.map((name) => name.length));
+    const nameWidth = Math.min(MAX_NAME_PX, width * 0.3, longest * CHAR_PX + 14);
+    const fits = Math.floor((nameWidth - 14) / CHAR_PX);
+    const axis = chart.valueAxis(data.theme, {});
     plot = new uPlot(
       {
         width,

@@ -27,11 +27,10 @@ export const timeseries: PanelType = (body) => {
   let data: PanelData;
   let plot: uPlot | undefined;
   let aligned: Aligned;
+  let drawn = "";
   const hidden = new Set<string>();
 
   function draw(): void {
-    plot?.destroy();
-    plotArea.replaceChildren();
     const { width, height } = plotArea.getBoundingClientRect();
     if (width < 10 || height < 10) return;
     const visible: Aligned = {
@@ -39,11 +38,18 @@ export const timeseries: PanelType = (body) => {
       columns: aligned.columns.map((c, i) => (isHidden(i) ? c.map(() => undefined) : c)),
     };
     const stacked = stack(visible);
-    plot = new uPlot(
-      options(width, height, stacked),
-      [aligned.times, ...stacked.columns] as uPlot.AlignedData,
-      plotArea,
-    );
+    const columns = [aligned.times, ...stacked.columns] as uPlot.AlignedData;
+    const shape = aligned.fields.map(({ name, color, config }, i) => [name, color, config, isHidden(i)]);
+    const now = chart.signature(data, plotArea, shape);
+    // New numbers of the same series: keep the chart, and with it the crosshair and the tooltip.
+    if (plot && now === drawn) {
+      plot.setData(columns);
+      return;
+    }
+    drawn = now;
+    plot?.destroy();
+    plotArea.replaceChildren();
+    plot = new uPlot(options(width, height, stacked), columns, plotArea);
     plot.over.addEventListener("mouseleave", chart.hideTooltip);
   }
 
