@@ -7,6 +7,7 @@ from types import CodeType, FrameType
 from typing import Any, Final
 
 MAX_DEPTH: Final = 64
+COMPREHENSIONS: Final = frozenset({"<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>"})
 MAX_FOLDED: Final = 4096
 OWN_FOLDER: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
 STDLIB: Final = tuple({sysconfig.get_path("stdlib") + os.sep, sysconfig.get_path("platstdlib") + os.sep})
@@ -48,8 +49,18 @@ def of_thread(ident: int) -> list[tuple[CodeType, int]]:
 
 
 def application_frame(stack: list[tuple[CodeType, int]]) -> tuple[CodeType, int] | None:
-    """The user's innermost frame."""
-    return next((entry for entry in stack if is_application(entry[0].co_filename)), None)
+    """
+    The user's innermost frame.
+
+    A comprehension has a frame of its own before Python 3.12: its line counts, under its function's name.
+    """
+    line: int | None = None
+    for code, here in stack:
+        if is_application(code.co_filename):
+            line = here if line is None else line
+            if code.co_name not in COMPREHENSIONS:
+                return code, line
+    return None
 
 
 def site(entry: tuple[CodeType, int]) -> str:

@@ -73,7 +73,10 @@ class StallWatch:
             if known is None:
                 stack = frames.of_thread(loop.thread_id)
                 why = frames.reason(stack)
-                if why == "unknown" and running is not None:
+                if frames.application_frame(stack) is None and (running is None or running < CPU_SHARE):
+                    # The loop has nothing to run and still does not answer: it gets no core, or no interpreter lock.
+                    why = "starved"
+                elif why == "unknown" and running is not None:
                     why = "cpu" if running > CPU_SHARE else "sleep"
                 known = (stack, age, False, why)
             stack, _, reported, why = known
