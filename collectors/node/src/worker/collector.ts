@@ -73,20 +73,7 @@ export class Collector {
   tick(): void {
     this.#poolThreads.tick();
     this.#cpu.tick();
-  }
-
-  /** To be called about once a second: pairs of connections and memory for the slope. */
-  samplePairs(): void {
-    const anonymous = processStatus().anonymous;
-    if (anonymous === undefined) return;
-    for (const [kind, connections] of this.application.inboundConnections()) {
-      let slope = this.#slopes.get(kind);
-      if (slope === undefined) {
-        slope = new ConnectionSlope();
-        this.#slopes.set(kind, slope);
-      }
-      slope.add(connections, anonymous);
-    }
+    this.#samplePairs();
   }
 
   /** Everything since the last call. Starts a new epoch. */
@@ -103,6 +90,22 @@ export class Collector {
     this.application.read(batch, epoch);
     this.#self(batch, epoch);
     return batch;
+  }
+
+  /** Pairs of connections and memory, for the slope. */
+  #samplePairs(): void {
+    const inbound = this.application.inboundConnections();
+    if (inbound.size === 0) return;
+    const anonymous = processStatus().anonymous;
+    if (anonymous === undefined) return;
+    for (const [kind, connections] of inbound) {
+      let slope = this.#slopes.get(kind);
+      if (slope === undefined) {
+        slope = new ConnectionSlope();
+        this.#slopes.set(kind, slope);
+      }
+      slope.add(connections, anonymous);
+    }
   }
 
   #eventLoop(batch: Batch, epoch: number): void {

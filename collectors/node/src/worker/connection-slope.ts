@@ -1,5 +1,5 @@
 const MAX_POINTS = 128;
-const MIN_POINTS = 8;
+const MIN_POINTS = 6;
 const MIN_SPAN = 50;
 const MIN_SPAN_SHARE = 0.2;
 const MIN_FIT = 0.6;

@@ -13,7 +13,6 @@ import { Watchdog } from "./watchdog.ts";
 // The agent's own thread: it probes, aggregates and exports, so that data flows while the application is blocked.
 
 const TICK_MS = 250;
-const PAIRS_MS = 1000;
 const SPANS_MS = 2000;
 const MS_PER_S = 1000;
 const MAX_EVENTS = 200;
@@ -89,10 +88,6 @@ parentPort?.on("message", (message: MessageToWorker) => safely(() => receive(mes
 setInterval(
   safely(() => collector.tick()),
   TICK_MS,
-);
-setInterval(
-  safely(() => collector.samplePairs()),
-  PAIRS_MS,
 );
 setInterval(() => void spans.flush(), Math.min(SPANS_MS, options.exportIntervalSeconds * MS_PER_S));
 setInterval(safely(exportAll), options.exportIntervalSeconds * MS_PER_S);
