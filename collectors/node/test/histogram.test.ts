@@ -26,6 +26,17 @@ describe("a histogram in shared memory", () => {
     expect(reader.read(3)).toBeUndefined();
   });
 
+  it("has extremes also for what was recorded while the interval before was being read", () => {
+    const histogram = new Histogram();
+    const reader = new HistogramReader(histogram);
+    histogram.record(100, 1);
+    reader.read(1);
+    histogram.record(0.25, 1); // the recording thread has not seen the new interval yet
+    const late = reader.read(2);
+    expect(late?.max).toBeGreaterThanOrEqual(0.25);
+    expect(late?.max).toBeLessThan(0.27);
+  });
+
   it("keeps values beyond its range at its ends, and leaves out what is no number", () => {
     const histogram = new Histogram();
     for (const value of [1e9, Number.NaN, -1, 1e-7]) histogram.record(value, 1);

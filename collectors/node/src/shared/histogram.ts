@@ -127,7 +127,7 @@ export class HistogramReader {
     if (count === 0) return undefined;
     this.#previousZero = zero;
     const sum = this.#histogram.sum;
-    const extremes = this.#histogram.extremes(epoch);
+    const extremes = this.#histogram.extremes(epoch) ?? this.#lateExtremes(epoch, first, last);
     const delta = {
       count,
       sum: sum - this.#previousSum,
@@ -139,5 +139,17 @@ export class HistogramReader {
     };
     this.#previousSum = sum;
     return delta;
+  }
+
+  /**
+   * For values that were recorded for the epoch before, after that was read: its extremes, kept within the bounds
+   * of the buckets that these values are in.
+   */
+  #lateExtremes(epoch: number, first: number, last: number): { min: number; max: number } | undefined {
+    const before = this.#histogram.extremes(epoch - 1);
+    if (before === undefined || first < 0) return undefined;
+    const lower = 2 ** ((FIRST_BUCKET + first) / BUCKETS_PER_DOUBLING);
+    const upper = 2 ** ((FIRST_BUCKET + last + 1) / BUCKETS_PER_DOUBLING);
+    return { min: Math.max(before.min, lower), max: Math.min(before.max, upper) };
   }
 }
