@@ -225,7 +225,6 @@ export class DurableLog {
   /** Gives the directory back. */
   async close(): Promise<void> {
     await this.stop();
-    this.retire(true);
     await this.retiring;
     await this.unlock();
   }
@@ -272,6 +271,7 @@ export class DurableLog {
       }
     } catch (error) {
       await this.cutTail();
+      this.retire(true);
       for (const item of batch) item.reject(new LogUnwritable((error as Error).message));
     } finally {
       this.pendingBytes -= bytes;
@@ -331,24 +331,29 @@ export class DurableLog {
     for (const waiter of waiters) waiter();
   }
 
-  /** Removes inserted segments that are old enough; their counts move into the state file first. */
-  private retire(all: boolean): void {
+  /**
+   * Removes inserted segments that are old enough; their counts move into the state file first. When the disk is full
+   * their space is worth more than their age: `atOnce` takes all but one.
+   */
+  private retire(atOnce: boolean): void {
     const now = this.options.now();
-    if (this.retiring !== undefined || (!all && now - this.retiredAt < RETIRE_EVERY_MS)) return;
+    if (this.retiring !== undefined || (!atOnce && now - this.retiredAt < RETIRE_EVERY_MS)) return;
     let bytes = this.done.reduce((sum, segment) => sum + segment.bytes, 0);
     const old: DoneSegment[] = [];
-    while (
-      this.done[0] !== undefined &&
-      (now - this.done[0].doneAt > this.options.keepDoneMs || bytes > MAX_DONE_BYTES)
-    ) {
-      const segment = this.done.shift()!;
+    for (const segment of this.done) {
+      const due = now - segment.doneAt > this.options.keepDoneMs || bytes > MAX_DONE_BYTES;
+      if (!due && !(atOnce && segment !== this.done.at(-1))) break;
       bytes -= segment.bytes;
       old.push(segment);
     }
+    this.done.splice(0, old.length);
     this.retiredAt = now;
     if (old.length === 0) return;
     this.retiring = this.remove(old)
-      .catch((error: Error) => this.options.report("log_retire_failed", { error: error.message }))
+      .catch((error: Error) => {
+        this.done.unshift(...old);
+        this.options.report("log_retire_failed", { error: error.message });
+      })
       .finally(() => {
         this.retiring = undefined;
       });
@@ -361,9 +366,25 @@ export class DurableLog {
       state.acknowledgedPoints += segment.points;
       state.insertedPoints += segment.insertedPoints;
     }
-    await writeState(this.options.directory, state);
+    try {
+      await writeState(this.options.directory, state);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOSPC" || !this.hasNewerThan(state.retiredThrough)) throw error;
+      // A full disk must not keep what would free it. A newer segment's number keeps these from being used again; a
+      // crash right here would only cost their counts.
+      await unlink(segments[0]!.path);
+      await writeState(this.options.directory, state);
+    }
     this.state = state;
-    for (const segment of segments) await unlink(segment.path);
+    for (const segment of segments) {
+      await unlink(segment.path).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== "ENOENT") throw error;
+      });
+    }
+  }
+
+  private hasNewerThan(number: number): boolean {
+    return this.current !== undefined || this.closed.length > 0 || (this.done.at(-1)?.number ?? 0) > number;
   }
 
   private async recover(): Promise<void> {

@@ -3,7 +3,7 @@ import { appendFile, readdir, readFile, stat, writeFile } from "node:fs/promises
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type ClosedSegment, DurableLog, type LogOptions } from "../../src/log/durable-log.ts";
-import { temporaryDirectory } from "../processes.ts";
+import { temporaryDirectory, until } from "../processes.ts";
 
 const SAMPLES = 2;
 let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
@@ -45,6 +45,7 @@ async function crash(): Promise<void> {
   const path = join(directory.path, "lock");
   const owner = JSON.parse(await readFile(path, "utf8"));
   await writeFile(path, JSON.stringify({ ...owner, incarnation: "an earlier boot" }));
+  await (log as unknown as { current?: { file: { close: () => Promise<void> } } }).current?.file.close();
   log = undefined;
 }
 
@@ -174,6 +175,26 @@ describe("DurableLog", () => {
     expect(results.map((result) => result.status)).toEqual(["rejected", "rejected"]);
     await append("b");
     expect(await texts(await next())).toEqual(["a", "b"]);
+  });
+
+  test("gives the space of inserted segments back at once when the disk is full", async () => {
+    await open({ keepDoneMs: 3_600_000 });
+    for (const text of ["a", "b", "c"]) {
+      await append(text);
+      await log!.markDone(await next(), 1);
+    }
+    expect(await files(".done")).toHaveLength(3);
+    await append("d");
+    const { current } = log as unknown as { current: { file: { datasync: () => Promise<void> } } };
+    current.file.datasync = async () => {
+      throw new Error("ENOSPC: no space left on device");
+    };
+    await expect(append("e")).rejects.toMatchObject({ code: "TDM_INGEST_LOG_UNWRITABLE" });
+    await until("the space to be free", async () => (await files(".done")).length === 1);
+    await log!.close();
+    await open();
+    expect(log!.acknowledgedPoints).toBe(4);
+    expect(log!.insertedPoints).toBe(3);
   });
 
   test("lets one process at a time in, and a new one after the owner is gone", async () => {
