@@ -223,7 +223,14 @@ function cssColor(name: string): string {
 
 /** What a chart was built for. While it stays the same, new numbers need no new chart. */
 export function signature(data: PanelData, area: HTMLElement, shape: unknown): string {
-  return JSON.stringify([data.theme, data.shareCursor, area.clientWidth, area.clientHeight, shape]);
+  return JSON.stringify([
+    data.theme,
+    data.shareCursor,
+    data.annotations.length > 0,
+    area.clientWidth,
+    area.clientHeight,
+    shape,
+  ]);
 }
 
 export interface TooltipRow {
@@ -277,5 +284,5 @@ export function annotationsAt({ annotations, from, to }: PanelData, millis: numb
   const near = (to - from) / 200;
   return annotations
     .filter(({ time, timeEnd }) => millis >= time - near && millis <= Math.max(timeEnd, time + near))
-    .map(({ title, text }) => [title, text].filter((part) => part !== "").join(": "));
+    .map(({ title, text }) => [...new Set([title, text])].filter((part) => part !== "").join(": "));
 }

@@ -54,7 +54,6 @@ export const heatmap: PanelType = (body) => {
   let cells: Cells;
   let options: HeatmapOptions;
   let plot: uPlot | undefined;
-  let drawn = "";
 
   function color(value: number): string {
     const {
@@ -107,12 +106,6 @@ export const heatmap: PanelType = (body) => {
   function draw(): void {
     const { width, height } = plotArea.getBoundingClientRect();
     if (width < 10 || height < 10) return;
-    const now = chart.signature(data, plotArea, [cells.rows.map((row) => row.name), options]);
-    if (plot && now === drawn) {
-      plot.setData([cells.times, cells.times.map(() => null)]);
-      return;
-    }
-    drawn = now;
     plot?.destroy();
     plotArea.replaceChildren();
     const count = cells.rows.length;

@@ -32,7 +32,6 @@ export const stateTimeline: PanelType = (body) => {
   let data: PanelData;
   let lanes: Lane[] = [];
   let plot: uPlot | undefined;
-  let drawn = "";
 
   const options = () =>
     (data.panel.options ?? {}) as {
@@ -91,12 +90,6 @@ export const stateTimeline: PanelType = (body) => {
       (a, b) => a - b,
     );
     const names = lanes.map(({ name }) => name);
-    const now = chart.signature(data, plotArea, names);
-    if (plot && now === drawn) {
-      plot.setData([times, times.map(() => null)]);
-      return;
-    }
-    drawn = now;
     plot?.destroy();
     plotArea.replaceChildren();
     const notes = chart.annotationHooks(() => data);
