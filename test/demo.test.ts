@@ -87,7 +87,7 @@ beforeAll(async () => {
   });
   ended = new Promise((resolve) => demo.once("exit", resolve));
   viewer = await until(
-    `the demo to be ready\n${output()}`,
+    () => `the demo to be ready\n${output()}`,
     () => output().match(/http:\/\/127\.0\.0\.1:\d+(?=\/d\/)/)?.[0],
     60_000,
   );

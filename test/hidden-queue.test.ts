@@ -49,7 +49,10 @@ it("shows the queue that gunicorn gthread hides: 4 of 4 busy, 36 waiting, W + se
   const output = collect(gunicorn);
   const dispatcher = new Agent({ connections: CLIENTS, pipelining: 1, headersTimeout: 60_000 });
   try {
-    await until(`gunicorn to answer\n${output()}`, async () => (await fetch(`${url}/ready`)).ok);
+    await until(
+      () => `gunicorn to answer\n${output()}`,
+      async () => (await fetch(`${url}/ready`)).ok,
+    );
     const latencies: number[] = [];
     const from = Date.now();
     let steadyFrom = 0;

@@ -16,7 +16,7 @@ describe.each(pages)("%s", (page) => {
   });
 
   it("names npm scripts that exist", () => {
-    const named = [...text.matchAll(/npm run ([a-z:-]+)(?! -w)(?=[^\n]*?( -w (\S+))?)/g)]
+    const named = [...text.matchAll(/npm run ([a-z:-]+)( -w| --workspace)?/g)]
       .filter(([, , inWorkspace]) => inWorkspace === undefined)
       .map(([, script]) => script ?? "");
     expect(named.filter((script) => !(script in scripts))).toEqual([]);

@@ -28,7 +28,10 @@ it("shows the libuv pool that every event-loop number calls healthy: W of the fa
   });
   const output = collect(service);
   try {
-    await until(`the service to answer\n${output()}`, async () => (await fetch(url)).ok);
+    await until(
+      () => `the service to answer\n${output()}`,
+      async () => (await fetch(url)).ok,
+    );
     const from = Date.now();
     const victims: number[] = [];
     const hasher = async (): Promise<void> => {

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { collect, freePorts, PYTHON, ROOT, until } from "./support/tidemark.ts";
+import { collect, Fatal, freePorts, PYTHON, ROOT, until } from "./support/tidemark.ts";
 
 const STOP_WITHIN_MS = 5_000;
 
@@ -27,7 +27,14 @@ it("stops the whole demo within 5 s of Ctrl-C, leaving no process, no port and n
   const output = collect(demo);
   const ended = new Promise<number | null>((resolve) => demo.once("exit", (code) => resolve(code)));
   try {
-    await until("the demo to show both services", () => /ready/i.test(output()), 90_000);
+    await until(
+      () => `the demo to show both services\n${output()}`,
+      () => {
+        if (demo.exitCode !== null) throw new Fatal(`the demo ended with ${demo.exitCode}:\n${output()}`);
+        return /ready/i.test(output());
+      },
+      60_000,
+    );
     expect(marked(marker).length).toBeGreaterThan(6);
     const asked = Date.now();
     demo.kill("SIGINT");

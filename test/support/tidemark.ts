@@ -47,10 +47,13 @@ export async function startTidemark(flags: readonly string[] = [], env: NodeJS.P
     },
   };
   try {
-    await until(`Tidemark to be ready\n${output()}`, async () => {
-      if (child.exitCode !== null) throw new Fatal(`tidemark up ended with ${child.exitCode}:\n${output()}`);
-      return output().includes("Stop with Ctrl-C");
-    });
+    await until(
+      () => `Tidemark to be ready\n${output()}`,
+      async () => {
+        if (child.exitCode !== null) throw new Fatal(`tidemark up ended with ${child.exitCode}:\n${output()}`);
+        return output().includes("Stop with Ctrl-C");
+      },
+    );
   } catch (error) {
     await tidemark.stop();
     throw error;
@@ -78,9 +81,9 @@ export async function query<Row>(url: string, sql: string): Promise<Row[]> {
 /** A failure that waiting longer does not mend. */
 export class Fatal extends Error {}
 
-/** Polls until the condition gives something truthy, and returns that. */
+/** Polls until the condition gives something truthy, and returns that; `what` may say more when it is too late. */
 export async function until<T>(
-  what: string,
+  what: string | (() => string),
   condition: () => Promise<T> | T,
   timeoutMs = 30_000,
   everyMs = 200,
@@ -96,7 +99,10 @@ export async function until<T>(
       if (error instanceof Fatal) throw error;
       last = error;
     }
-    if (Date.now() > deadline) throw new Error(`waited ${timeoutMs / 1000} s for ${what}; last: ${String(last)}`);
+    if (Date.now() > deadline)
+      throw new Error(
+        `waited ${timeoutMs / 1000} s for ${typeof what === "string" ? what : what()}; last: ${String(last)}`,
+      );
     await delay(everyMs);
   }
 }

@@ -16,7 +16,7 @@ const TAIL_LINES = 30;
 /** What each set-up installs with pip; the tests' set holds the demo's. */
 const REQUIREMENTS = {
   demo: ["services/lab/django/requirements.txt"],
-  test: ["services/lab/django/requirements.txt", "collectors/django/requirements-test.txt"],
+  test: ["services/lab/django/requirements.txt", "collectors/django/requirements-test.txt", "test/requirements.txt"],
 };
 
 const what = process.argv[2] ?? "start";

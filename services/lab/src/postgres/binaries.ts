@@ -59,6 +59,16 @@ export async function serverAccount(): Promise<Account | undefined> {
   throw new Error("PostgreSQL does not run as root and this machine has no account postgres or nobody");
 }
 
+/** True where the account may enter the directory. */
+export async function canEnter(directory: string, account: Account): Promise<boolean> {
+  try {
+    await run("/bin/sh", ["-c", 'cd "$1"', "sh", directory], { ...account, cwd: "/" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /**
  * The programs as the account can run them: a checkout below a private home directory is out of its reach, so they
  * are copied (60 MB) into `directory`, which it owns.

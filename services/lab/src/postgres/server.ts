@@ -8,7 +8,7 @@ import path from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import { Client } from "pg";
-import { type Account, findBinaries, reachableBinaries, serverAccount } from "./binaries.ts";
+import { type Account, canEnter, findBinaries, reachableBinaries, serverAccount } from "./binaries.ts";
 import { createContent } from "./content.ts";
 import { directoryPrefix, removeStale } from "./stale.ts";
 
@@ -18,6 +18,7 @@ const POLL_MS = 25;
 const START_ATTEMPTS = 3;
 const KEPT_LINES = 12;
 const USER = "tidemark";
+const PUBLIC_DIRECTORIES = ["/tmp", "/var/tmp"];
 
 /** The data lives as long as the demo, so nothing waits for the disk; small buffers start faster. */
 const SERVER_SETTINGS = {
@@ -84,9 +85,9 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     return { ...urls, pid: undefined, ended: new Promise(() => {}), stop: async () => {} };
   }
   if (process.platform === "win32") throw new Error("the embedded PostgreSQL needs Linux or macOS; give a URL instead");
-  const parent = await realpath(options.parentDirectory ?? tmpdir());
-  await removeStale(parent);
   const account = await serverAccount();
+  const parent = await enterable(await realpath(options.parentDirectory ?? tmpdir()), account);
+  await removeStale(parent);
   for (let attempt = 1; ; attempt++) {
     const directory = await mkdtemp(path.join(parent, directoryPrefix(process.pid)));
     try {
@@ -97,6 +98,19 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
       if (attempt === START_ATTEMPTS || !/could not bind|already in use/.test((error as Error).message)) throw error;
     }
   }
+}
+
+/**
+ * The wanted directory, or a public one where the server's account cannot enter that: root's own temporary directory may be private.
+ *
+ * @throws when the account can enter none of them.
+ */
+async function enterable(wanted: string, account: Account | undefined): Promise<string> {
+  if (!account) return wanted;
+  for (const directory of [wanted, ...PUBLIC_DIRECTORIES]) if (await canEnter(directory, account)) return directory;
+  throw new Error(
+    `PostgreSQL runs as user ${account.uid}, who may enter neither ${wanted} nor ${PUBLIC_DIRECTORIES.join(" nor ")}`,
+  );
 }
 
 async function startEmbedded(
