@@ -7,6 +7,7 @@ const DEFAULT_PORT = 8123;
 const DEFAULT_MEMORY_SHARE = 0.25;
 const MIN_MEMORY_BYTES = 256 * 1024 * 1024;
 const PASSWORD_BYTES = 24;
+const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"];
 const UNITS: Record<string, number> = { "": 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 };
 
 export interface EngineConfig {
@@ -69,7 +70,7 @@ export function configFromEnvironment(env: NodeJS.ProcessEnv): EngineConfig {
     readers: integer(env, "TIDEMARK_ENGINE_READERS", 4, 1, 8),
     readerQueue: integer(env, "TIDEMARK_ENGINE_READER_QUEUE", 64, 0, 10_000),
     readerSeconds: integer(env, "TIDEMARK_ENGINE_READER_SECONDS", 60, 1, 3600),
-    logLevel: env.TIDEMARK_LOG_LEVEL || "info",
+    logLevel: logLevel(env.TIDEMARK_LOG_LEVEL || "info"),
     writerPassword: env.TIDEMARK_ENGINE_WRITER_PASSWORD || keptPassword(dataDirectory),
     ...(memory ? { memoryBytes: memoryBytes(memory) } : {}),
   });
@@ -89,6 +90,13 @@ function memoryBytes(text: string): number {
     throw new Error(`TIDEMARK_ENGINE_MEMORY is "${text}": expected bytes, 512m, 2g or 25%, and at least 256m.`);
   }
   return bytes;
+}
+
+function logLevel(level: string): string {
+  if (!LOG_LEVELS.includes(level)) {
+    throw new Error(`TIDEMARK_LOG_LEVEL is "${level}": expected one of ${LOG_LEVELS.join(", ")}.`);
+  }
+  return level;
 }
 
 function integer(env: NodeJS.ProcessEnv, name: string, fallback: number, min: number, max: number): number {

@@ -12,6 +12,7 @@ const log = pino({ name: "tidemark-engine" });
 
 try {
   const config = configFromEnvironment(process.env);
+  log.level = config.logLevel;
   const started = performance.now();
   const engine = await startEngine(config);
   log.info(

@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
-import { join } from "node:path";
+import { rmSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -21,7 +22,10 @@ beforeAll(async () => {
   });
   await run("go", ["build", "-o", binary, "."], { cwd: SOURCE, timeout: BUILD_MS });
 }, BUILD_MS);
-afterAll(() => engine.remove());
+afterAll(async () => {
+  rmSync(dirname(binary), { recursive: true, force: true });
+  await engine.remove();
+});
 
 /** The driver and version that Grafana's ClickHouse plugin uses, plain and gzipped. */
 test("clickhouse-go reads every type, binds, batches and reports errors", async () => {

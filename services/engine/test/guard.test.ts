@@ -1,6 +1,6 @@
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type EngineProcess, startEngineProcess, temporaryDirectory } from "./engine-process.ts";
 import { hostileStatements } from "./hostile.ts";
@@ -29,6 +29,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   listener.close();
+  rmSync(dirname(outfile), { recursive: true, force: true });
   await engine.remove();
 });
 

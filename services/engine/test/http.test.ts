@@ -1,4 +1,4 @@
-import { gunzipSync, gzipSync } from "node:zlib";
+import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type EngineProcess, startEngineProcess, WRITER } from "./engine-process.ts";
 
@@ -108,7 +108,6 @@ test("compresses answers only for those who ask and takes compressed bodies", as
   expect(zipped.text).toBe(await raw.text());
   const sent = await engine.ask(gzipSync("SELECT 5"), {}, { headers: { "content-encoding": "gzip" } });
   expect(sent.text).toBe("5\n");
-  expect(gunzipSync(gzipSync("x")).toString()).toBe("x");
 });
 
 test("answers the driver's hello itself, at revision 0", async () => {
@@ -123,7 +122,7 @@ test("answers the driver's hello itself, at revision 0", async () => {
   expect(plain.text.split("\t")).toHaveLength(4);
 });
 
-test("answers OPTIONS and HEAD without harm, and GET without a query as ClickHouse does", async () => {
+test("answers GET without a query as ClickHouse does, and no other method", async () => {
   expect(await (await get("/")).text()).toBe("Ok.\n");
   expect((await get("/", { method: "DELETE" })).status).toBe(404);
 });
