@@ -4,11 +4,12 @@ import { build } from "esbuild";
 
 const path = (relative) => fileURLToPath(new URL(relative, import.meta.url));
 
-/** Bundles the browser part into dist/public: app.js, app.css, index.html, icon.svg. */
-await mkdir(path("../dist/public"), { recursive: true });
+/** Bundles the browser part into the folder given, else dist/public: app.js, app.css, index.html, icon.svg. */
+const target = process.argv[2] ?? path("../dist/public");
+await mkdir(target, { recursive: true });
 await build({
   entryPoints: { app: path("../client/main.ts") },
-  outdir: path("../dist/public"),
+  outdir: target,
   bundle: true,
   minify: true,
   format: "esm",
@@ -17,5 +18,4 @@ await build({
   logLevel: "warning",
   tsconfigRaw: {},
 });
-for (const file of ["index.html", "icon.svg"])
-  await copyFile(path(`../client/${file}`), path(`../dist/public/${file}`));
+for (const file of ["index.html", "icon.svg"]) await copyFile(path(`../client/${file}`), `${target}/${file}`);

@@ -20,10 +20,12 @@ describe("in Chromium", () => {
   let engine: SeededEngine;
   let app: FastifyInstance;
   let address: string;
+  let publicDir: string;
   let browser: Browser | undefined;
 
   beforeAll(async () => {
-    execFileSync(process.execPath, ["scripts/bundle.mjs"], { cwd: ROOM });
+    publicDir = mkdtempSync(join(tmpdir(), "tidemark-viewer-page-"));
+    execFileSync(process.execPath, ["scripts/bundle.mjs", publicDir], { cwd: ROOM });
     mkdirSync(PICTURES, { recursive: true });
     [engine, browser] = await Promise.all([startSeededEngine(), launchChromium()]);
     const dashboards = [FIXTURE, fixture("viewer-broken")];
@@ -31,6 +33,7 @@ describe("in Chromium", () => {
       clickhouseUrl: engine.url,
       alertsUrl: "http://127.0.0.1:9",
       dashboards,
+      publicDir,
       logLevel: "silent",
     });
     address = await app.listen({ host: "127.0.0.1", port: 0 });
@@ -40,6 +43,7 @@ describe("in Chromium", () => {
     await browser?.close();
     await app?.close();
     await engine?.stop();
+    rmSync(publicDir, { recursive: true, force: true });
   });
 
   /** Opens a dashboard at the seeded time; `faults` collects what a person would find in the console. */
@@ -196,6 +200,7 @@ describe("in Chromium", () => {
       clickhouseUrl: first.url,
       alertsUrl: "http://127.0.0.1:9",
       dashboards,
+      publicDir,
       logLevel: "silent",
     });
     const page = await chromium.newPage();
