@@ -9,9 +9,11 @@ import protobuf from "protobufjs";
 import { Decoder } from "../src/rows/decoder.ts";
 
 /**
- * What decoding costs, and what the whole way costs: `node services/ingest/bench/ingest.bench.ts [--json]`
- * (Node 22.18 and later run it as it is; on Node 20 `npx vite-node services/ingest/bench/ingest.bench.ts`).
- * The second half starts the built ingest and engine as processes and posts 5,000 points per request for `SECONDS`.
+ * What decoding costs alone, and what the whole way into the embedded engine costs. Needs the built engine, store and
+ * ingest. Node 22.18 and later: `node services/ingest/bench/ingest.bench.ts [--json]`. Node 20, from `services/ingest`:
+ * `npx esbuild bench/ingest.bench.ts --bundle --platform=node --format=esm --packages=external
+ * --outfile=dist/ingest.bench.mjs && node dist/ingest.bench.mjs [--json]`.
+ * The second half posts 5,000 points per request over 4 connections for `SECONDS`.
  */
 const POINTS = 5000;
 const DECODE_SECONDS = 3;

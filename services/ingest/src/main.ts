@@ -14,6 +14,7 @@ try {
     // What is not inserted in time is on disk and goes out at the next start.
     setTimeout(() => process.exit(0), STOP_MS).unref();
     await app.close();
+    app.log.info("stopped");
     process.exit(0);
   };
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => void stop(signal));
