@@ -99,6 +99,37 @@ it("judges a loop that answers nothing by the age of what waits", async () => {
   expect(found).toMatchObject({ bottleneck: "event_loop/main", u: 1, w_p95: 3 });
 });
 
+it("does not name a pool that hardly any request uses", async () => {
+  const calm = times.phases[0];
+  const at = (calm?.from.getTime() ?? 0) + 30_000;
+  const rare = {
+    ts: new Date(at).toISOString().replace("T", " ").replace("Z", ""),
+    service: "bookshop-node",
+    runtime: "node",
+    environment: "test",
+    host: "h",
+    instance: "n1",
+    worker: "0",
+    server: "",
+    group_id: "g",
+    pid: 1,
+    kind: "db_pool",
+    name: "events",
+    scope: "process",
+    listener_id: "",
+    capacity: 4,
+    busy: 0,
+    wait_count: 5,
+    wait_sum: 2,
+    wait_max: 0.4,
+    wait_buckets: { "-22": 5 },
+    points: 3,
+  };
+  await engine.writer.insert({ table: "resource_samples", values: [rare], format: "JSONEachRow" });
+  const found = await verdicts(new Date(at - 20_000), new Date(at + 20_000));
+  expect(found.find(({ runtime }) => runtime === "node")?.bottleneck).toBe("none");
+});
+
 it("draws the same verdicts in the overview's state timeline", async () => {
   const panel = loadDashboards()
     .flatMap(({ panels }) => panels)

@@ -9,6 +9,11 @@ const LOOP_WAIT_SECONDS = 0.05;
 /** Taking a connection and giving it back each need a turn of the loop, so that much of the wait is the loop's. */
 const LOOP_TURNS = 2;
 
+/** Key of the zero bucket. */
+const ZERO_BUCKET = -32768;
+/** Waits without which a p95 says nothing. */
+const MIN_WAITS = 3;
+
 /** Code of each verdict: a state timeline draws numbers (text columns would become labels). 0 is "none". */
 export const BOTTLENECK_CODES = {
   none: 0,
@@ -42,7 +47,8 @@ export interface BottleneckQuery {
  * arrives at random (PASTA); a stamp is on a request itself. The verdict is the resource with the largest W p95 of at least 10 ms;
  * when nothing waits, the one with the largest U of at least 0.8; else `none`. While nothing is served at all, the age of the oldest that
  * waits stands for W. On a loop, the wait for a pool or executor is counted net of two turns of that loop, and not at all while
- * the loop itself is saturated: then their queue is a consequence. libuv's two lanes share threads, so the slow lane counts net of the
+ * the loop itself is saturated: then their queue is a consequence. A stamped wait counts as the p95 over all
+ * requests, zero for those that did not use the resource: what few requests use is no bottleneck of the service. libuv's two lanes share threads, so the slow lane counts net of the
  * fast one. A worker thread's loop is left out: requests do not queue there, and it is meant to be blocked by its work.
  */
 export function bottleneckSql({ time, bucket, by, where = "1" }: BottleneckQuery): string {
@@ -63,17 +69,25 @@ FROM (
     maxIf(ifNull(u, 0), kind = 'event_loop') OVER (PARTITION BY ${at}runtime, service) AS loop_u,
     maxIf(w, kind = 'thread_pool' AND name = 'fast') OVER (PARTITION BY ${at}runtime, service) AS fast_w,
     kind IN ('db_pool', 'executor', 'channel_layer') AS downstream,
-    multiIf(kind = 'thread_pool' AND name = 'slow', greatest(0, w - fast_w), NOT downstream, w, loop_u >= ${SATURATED} AND loop_w >= ${LOOP_WAIT_SECONDS}, 0, greatest(0, w - ${LOOP_TURNS} * loop_w)) AS lost,
+    multiIf(kind = 'thread_pool' AND name = 'slow', greatest(0, w - fast_w), NOT downstream, felt, loop_u >= ${SATURATED} AND loop_w >= ${LOOP_WAIT_SECONDS}, 0, greatest(0, felt - ${LOOP_TURNS} * loop_w)) AS lost,
     -- A wait outranks any U; among the busy, the specific resource goes before the processor it runs on.
     multiIf(lost >= ${NOTICEABLE_WAIT_SECONDS}, 2 + lost, w < ${NOTICEABLE_WAIT_SECONDS} AND ifNull(u, 0) >= ${SATURATED}, if(kind IN ('cpu', 'gil'), u - 0.5, u), 0) AS rank
   FROM (
-    SELECT ${bucketColumn}runtime, service, kind, name,
-      if(kind = 'listen_queue', max(waiting_max / capacity), sum(busy) / sum(capacity)) AS u,
-      ifNull(sum(wait_count), 0) AS waits,
-      toFloat64(if(waits > 0, ifNull(${bucketQuantile("sumMap(wait_buckets)", 0.95)}, 0), ifNull(max(stall_age), 0))) AS w
-    FROM tidemark.resource_samples
-    WHERE ${time} AND NOT (kind = 'event_loop' AND name LIKE 'worker-%') AND ${where}
-    GROUP BY ${at}runtime, service, kind, name
+    SELECT *,
+      -- Probes sample everyone. Stamps count those who used the resource; the others, by the most used resource, waited zero.
+      kind IN ('db_pool', 'executor', 'channel_layer', 'worker') OR (kind = 'thread_pool' AND name NOT IN ('fast', 'slow')) AS stamped,
+      maxIf(waits, stamped) OVER (PARTITION BY ${at}runtime, service) AS requests,
+      mapAdd(merged, map(toInt16(${ZERO_BUCKET}), toUInt64(if(stamped, requests - waits, 0)))) AS everyone,
+      toFloat64(if(waits > 0, ifNull(${bucketQuantile("merged", 0.95)}, 0), stalled)) AS w,
+      toFloat64(multiIf(waits = 0, stalled, stamped AND waits < ${MIN_WAITS}, 0, ifNull(${bucketQuantile("everyone", 0.95)}, 0))) AS felt
+    FROM (
+      SELECT ${bucketColumn}runtime, service, kind, name,
+        if(kind = 'listen_queue', max(waiting_max / capacity), sum(busy) / sum(capacity)) AS u,
+        toUInt64(ifNull(sum(wait_count), 0)) AS waits, ifNull(max(stall_age), 0) AS stalled, sumMap(wait_buckets) AS merged
+      FROM tidemark.resource_samples
+      WHERE ${time} AND NOT (kind = 'event_loop' AND name LIKE 'worker-%') AND ${where}
+      GROUP BY ${at}runtime, service, kind, name
+    )
   )
 )
 GROUP BY ${at}${owner}`;
