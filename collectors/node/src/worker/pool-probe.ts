@@ -15,18 +15,21 @@ const submit: Readonly<Record<Lane, (done: () => void) => void>> = {
   slow: (done) => lookup("localhost", done),
 };
 
+/** Bounds what probing can add to a long queue; at 10 probes a second it is reached by a wait of 1.6 s. */
+const MAX_OUTSTANDING = 16;
+
 /**
- * Probe of one lane of libuv's thread pool: how long a small task waits. At most one probe is in the queue, so that
- * probing adds nothing to a queue that is long; the ones that were due meanwhile are filled in when it ends.
- * A pool that never answers shows by the age of the pending probe.
+ * Open-loop probe of one lane of libuv's thread pool: how long a small task waits that arrives at a random moment, whatever became
+ * of those before it. Past {@link MAX_OUTSTANDING} unanswered probes none is sent; those that were due are filled in when the
+ * youngest ends, behind which they would have stood: a lower bound. A pool that never answers shows by the age of the oldest.
  */
 export class PoolProbe {
   readonly waits = new Histogram();
   readonly lane: Lane;
   readonly #control: Control;
   readonly #gapMs: number;
-  #sentMs: number | undefined;
-  #missedMs: number[] = [];
+  /** Probes without an answer, oldest first, each with the moments when further ones were due but not sent. */
+  readonly #outstanding: { readonly sentMs: number; readonly missedMs: number[] }[] = [];
 
   constructor(lane: Lane, control: Control, perSecond: number) {
     this.lane = lane;
@@ -35,9 +38,10 @@ export class PoolProbe {
     this.#schedule();
   }
 
-  /** Age of the pending probe, in milliseconds; 0 when none is pending. */
+  /** Age of the oldest pending probe, in milliseconds; 0 when none is pending. */
   get pendingAgeMs(): number {
-    return this.#sentMs === undefined ? 0 : monotonicMs() - this.#sentMs;
+    const oldest = this.#outstanding[0];
+    return oldest === undefined ? 0 : monotonicMs() - oldest.sentMs;
   }
 
   #schedule(): void {
@@ -47,18 +51,18 @@ export class PoolProbe {
   #probe(): void {
     this.#schedule();
     const nowMs = monotonicMs();
-    if (this.#sentMs !== undefined) {
-      this.#missedMs.push(nowMs);
+    if (this.#outstanding.length >= MAX_OUTSTANDING) {
+      this.#outstanding.at(-1)?.missedMs.push(nowMs);
       return;
     }
-    this.#sentMs = nowMs;
+    const probe = { sentMs: nowMs, missedMs: [] as number[] };
+    this.#outstanding.push(probe);
     submit[this.lane](() => {
       const endMs = monotonicMs();
       const epoch = this.#control.epoch;
-      this.waits.record((endMs - nowMs) / MS_PER_S, epoch);
-      for (const dueMs of this.#missedMs) this.waits.record(Math.max(0, endMs - dueMs) / MS_PER_S, epoch);
-      this.#missedMs = [];
-      this.#sentMs = undefined;
+      this.#outstanding.splice(this.#outstanding.indexOf(probe), 1);
+      this.waits.record((endMs - probe.sentMs) / MS_PER_S, epoch);
+      for (const dueMs of probe.missedMs) this.waits.record(Math.max(0, endMs - dueMs) / MS_PER_S, epoch);
     });
   }
 }
