@@ -86,8 +86,8 @@ SELECT x.resource AS ResourceAttributes, '' AS ResourceSchemaUrl, x.scope_name A
        s.service AS ServiceName, s.metric AS MetricName, x.description AS MetricDescription, x.unit AS MetricUnit,
        x.attributes AS Attributes, toDateTime64(0, 3, 'UTC') AS StartTimeUnix, s.ts AS TimeUnix, s.value AS Value, toUInt32(0) AS Flags
 FROM samples AS s
-ANY INNER JOIN (SELECT * FROM series WHERE kind = 'gauge') AS x
-    ON s.metric = x.metric AND s.service = x.service AND s.series_id = x.series_id
+ANY LEFT JOIN series AS x ON s.metric = x.metric AND s.service = x.service AND s.series_id = x.series_id
+WHERE x.kind = 'gauge'
 ;
 CREATE OR REPLACE VIEW otel_metrics_sum AS
 SELECT x.resource AS ResourceAttributes, '' AS ResourceSchemaUrl, x.scope_name AS ScopeName, x.scope_version AS ScopeVersion,
@@ -96,8 +96,8 @@ SELECT x.resource AS ResourceAttributes, '' AS ResourceSchemaUrl, x.scope_name A
        x.attributes AS Attributes, toDateTime64(0, 3, 'UTC') AS StartTimeUnix, s.ts AS TimeUnix, s.value AS Value, toUInt32(0) AS Flags,
        toInt32(x.temporality) AS AggregationTemporality, x.monotonic AS IsMonotonic
 FROM samples AS s
-ANY INNER JOIN (SELECT * FROM series WHERE kind = 'sum') AS x
-    ON s.metric = x.metric AND s.service = x.service AND s.series_id = x.series_id
+ANY LEFT JOIN series AS x ON s.metric = x.metric AND s.service = x.service AND s.series_id = x.series_id
+WHERE x.kind = 'sum'
 ;
 CREATE OR REPLACE VIEW otel_metrics_histogram AS
 SELECT x.resource AS ResourceAttributes, '' AS ResourceSchemaUrl, x.scope_name AS ScopeName, x.scope_version AS ScopeVersion,

@@ -191,6 +191,23 @@ test("a filter on the view's time reaches the table's index", async () => {
   }
 });
 
+test("the exporter's views show every sample of a series, also where the series was written twice", async () => {
+  const series = { metric: "m.every", service: "s", series_id: 9, unit: "s" };
+  await insert("series", [{ ...series, kind: "gauge", last_seen: recent(60).slice(0, 19) }]);
+  await insert("series", [{ ...series, kind: "gauge", last_seen: recent().slice(0, 19) }]);
+  const point = { metric: "m.every", service: "s", series_id: 9, e: 0 };
+  await insert(
+    "samples",
+    [1, 2, 3].map((m) => ({ ...point, ts: recent(10 * m), m })),
+  );
+  const values = (view: string, value: string, metric: string) =>
+    select(`SELECT ${value} AS value FROM ${view} WHERE ${metric} = 'm.every' ORDER BY value`);
+  const every = [{ value: 1 }, { value: 2 }, { value: 3 }];
+  expect(await values("otel_metrics_gauge", "Value", "MetricName")).toEqual(every);
+  expect(await values("metrics", "value", "metric")).toEqual(every);
+  expect(await values("otel_metrics_sum", "Value", "MetricName")).toEqual([]);
+});
+
 test("stalls and annotations come from log events, alerts_current from the last change of each label set", async () => {
   const ts = recent();
   await insert("otel_logs", [
