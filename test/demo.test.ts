@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { collect, PYTHON, ROOT, stop, until } from "./support/tidemark.ts";
+import { childOf, collect, PYTHON, query, ROOT, stop, until } from "./support/tidemark.ts";
 
 const CHROMIUM = "/usr/bin/chromium";
 const DURATION_S = 150;
@@ -45,6 +45,7 @@ let output: () => string;
 let stdout = "";
 let ended: Promise<number | null>;
 let viewer = "";
+let clickhouse = "";
 let webhook: Server;
 let browser: Browser | undefined;
 const notifications: Notification[] = [];
@@ -100,18 +101,21 @@ afterAll(async () => {
 });
 
 describe("the demo, played once", () => {
+  it("goes on when ingest and engine are killed in the middle", async () => {
+    clickhouse = output().match(/ClickHouse\s+(http:\/\/127\.0\.0\.1:\d+)/)?.[1] ?? "";
+    await untilPhase(/N\+1/, 0.1);
+    for (const service of ["ingest", "engine"]) {
+      const pid = childOf(demo, service);
+      expect(pid, service).toBeGreaterThan(0);
+      process.kill(pid, "SIGKILL");
+      await until(`a new ${service}`, () => childOf(demo, service) > 0 && childOf(demo, service) !== pid);
+    }
+    await until("ClickHouse to answer again", async () => (await query(clickhouse, "SELECT 1 AS one")).length === 1);
+  });
+
   it("answers every panel's query with rows of the shape its format needs", async () => {
     // Every phase but the last has left its mark by then, and the demo still runs for a while.
-    await until(
-      "the WebSockets to be open",
-      async () => {
-        phases = await annotations();
-        const sockets = phases.find(({ title }) => title.includes("WebSockets"));
-        return sockets && Date.now() > sockets.time + (sockets.timeEnd - sockets.time) / 2;
-      },
-      (DURATION_S + 30) * 1000,
-      1_000,
-    );
+    await untilPhase(/WebSockets/, 0.5);
     const { dashboards } = await get<{ dashboards: { uid: string }[] } | { uid: string }[]>("/api/dashboards").then(
       (reply) => (Array.isArray(reply) ? { dashboards: reply } : reply),
     );
@@ -168,6 +172,29 @@ describe("the demo, played once", () => {
     }
   });
 
+  it("has the four subjects and the traces of both runtimes in tables that a person can query", async () => {
+    const both = async (from: string, where = "1"): Promise<void> => {
+      const sql = `SELECT DISTINCT runtime FROM ${from} WHERE ${where} AND runtime IN ('node', 'django') ORDER BY runtime`;
+      expect(await query(clickhouse, sql), sql).toEqual([{ runtime: "django" }, { runtime: "node" }]);
+    };
+    await both("event_loop_lag");
+    await both("thread_saturation");
+    await both("connection_memory", "kind = 'websocket' AND connections >= 400 AND memory_bytes > 1e6");
+    await both(
+      "query_timings",
+      "db_system = 'postgresql' AND operation = 'SELECT' AND count > 0 AND statement_id != 0",
+    );
+    await both("saturation", "kind = 'db_pool' AND wait_count > 0");
+    const databases = await query<{ n: number }>(clickhouse, "SELECT uniqExact(db_namespace) AS n FROM query_timings");
+    expect(databases[0]?.n).toBe(2);
+    const spans = await query<{ service: string }>(
+      clickhouse,
+      `SELECT DISTINCT ServiceName AS service FROM otel_traces WHERE SpanAttributes['db.system.name'] = 'postgresql'
+       AND ParentSpanId != '' AND TraceId IN (SELECT TraceId FROM otel_traces WHERE ParentSpanId = '') ORDER BY service`,
+    );
+    expect(spans.map(({ service }) => service)).toEqual(expect.arrayContaining(["lab-django", "lab-node"]));
+  });
+
   it("names the bottleneck of each runtime per phase, and stores every acknowledged point", async () => {
     const code = await ended;
     expect(code, output()).toBe(0);
@@ -217,7 +244,7 @@ describe("the demo, played once", () => {
 });
 
 /** Panels that are right to be empty on a healthy machine. */
-const MAY_BE_EMPTY = /firing|alert|turned away|rejected|refused|swap|n\+1|stall|stood still|block/i;
+const MAY_BE_EMPTY = /firing|fires|alert|turned away|rejected|refused|swap|n\+1|stall|stood still|block/i;
 
 interface Frame {
   fields: { name: string; type: string }[];
@@ -271,6 +298,16 @@ async function looksRight(uid: string): Promise<void> {
     expect(await page.getByText(/no data/i).count(), "panels without data").toBe(0);
   }
   await page.close();
+}
+
+/** Waits until a share of the phase is over. */
+async function untilPhase(title: RegExp, share: number): Promise<void> {
+  const over = async (): Promise<boolean> => {
+    phases = await annotations();
+    const phase = phases.find((candidate) => title.test(candidate.title));
+    return phase !== undefined && Date.now() > phase.time + share * (phase.timeEnd - phase.time);
+  };
+  await until(`the phase ${title}`, over, (DURATION_S + 30) * 1000, 1_000);
 }
 
 async function annotations(): Promise<typeof phases> {

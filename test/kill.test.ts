@@ -1,7 +1,6 @@
-import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { startTidemark, type Tidemark, until } from "./support/tidemark.ts";
+import { childOf, startTidemark, type Tidemark, until } from "./support/tidemark.ts";
 
 const KILLS = 6;
 const POINTS_PER_REQUEST = 20;
@@ -36,9 +35,14 @@ it("loses no acknowledged point and stores none twice when ingest and engine are
     );
     await delay(100 + Math.random() * 1_500);
     const victim = kill % 2 === 0 ? "ingest" : "engine";
-    const pid = childNamed(victim);
+    const pid = childOf(tidemark.process, victim);
+    expect(pid, victim).toBeGreaterThan(0);
     process.kill(pid, "SIGKILL");
-    await until(`a new ${victim}`, () => childNamed(victim, false) !== pid && childNamed(victim, false) > 0, 60_000);
+    await until(
+      `a new ${victim}`,
+      () => childOf(tidemark.process, victim) !== pid && childOf(tidemark.process, victim) > 0,
+      60_000,
+    );
   }
   sending = false;
   await Promise.all(senders);
@@ -77,21 +81,4 @@ function post(values: readonly number[]): Promise<Response> {
     }),
     signal: AbortSignal.timeout(5_000),
   });
-}
-
-/** Pid of the child of `tidemark up` that runs the service; 0 where it does not run just now and need not. */
-function childNamed(service: string, needed = true): number {
-  for (const entry of readdirSync("/proc")) {
-    if (!/^\d+$/.test(entry)) continue;
-    try {
-      const parent = Number(readFileSync(`/proc/${entry}/stat`, "utf8").split(") ")[1]?.split(" ")[1]);
-      if (parent !== tidemark.process.pid) continue;
-      if (readFileSync(`/proc/${entry}/cmdline`, "utf8").includes(`services/${service}/dist/main.js`))
-        return Number(entry);
-    } catch {
-      // It ended while we looked.
-    }
-  }
-  if (needed) throw new Error(`no process of ${service} under ${tidemark.process.pid}`);
-  return 0;
 }

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -123,6 +123,22 @@ export async function freePorts(count: number): Promise<number[]> {
       return port;
     }),
   );
+}
+
+/** Pid of the child of `tidemark up` or `demo` that runs the service; 0 where it does not run just now. */
+export function childOf(parent: ChildProcess, service: string): number {
+  for (const entry of readdirSync("/proc")) {
+    if (!/^\d+$/.test(entry)) continue;
+    try {
+      const ppid = Number(readFileSync(`/proc/${entry}/stat`, "utf8").split(") ")[1]?.split(" ")[1]);
+      if (ppid !== parent.pid) continue;
+      if (readFileSync(`/proc/${entry}/cmdline`, "utf8").includes(`services/${service}/dist/main.js`))
+        return Number(entry);
+    } catch {
+      // It ended while we looked.
+    }
+  }
+  return 0;
 }
 
 /** What a child prints, so far. */

@@ -6,6 +6,8 @@ const main = new URL("../dist/main.js", import.meta.url);
 if (existsSync(main)) {
   await import(main.href);
 } else {
-  process.stderr.write("tidemark: not built yet; `npm start` in the repository's root installs, builds and starts it.\n");
+  process.stderr.write(
+    "tidemark: not built yet; `npm start` in the repository's root installs, builds and starts it.\n",
+  );
   process.exitCode = 1;
 }

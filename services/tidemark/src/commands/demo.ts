@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { startPostgres } from "@tidemark/lab";
 import { startLab } from "../demo/lab.ts";
 import { printSummary, type Summary, summarise } from "../demo/summary.ts";
 import { freeInstead } from "../ports.ts";
@@ -32,25 +33,21 @@ export async function demo(flags: DemoFlags): Promise<void> {
   const dataDir = flags.dataDir ?? process.env.TIDEMARK_DATA_DIR ?? mkdtempSync(join(tmpdir(), "tidemark-demo-"));
   const temporary = flags.dataDir === undefined && process.env.TIDEMARK_DATA_DIR === undefined && !flags.keep;
   const settings = await onFreePorts(readSettings({ ...flags, dataDir }, process.env));
-  let running: Running | undefined;
-  let stopLab: (() => Promise<void>) | undefined;
+  say(
+    "Starting ClickHouse (embedded), the ingest, the viewer and the alerts; PostgreSQL, a Django and a Node service ...",
+  );
+  const env = { ...process.env, TIDEMARK_ALERTS_INTERVAL: `${ALERTS_INTERVAL_S}`, TIDEMARK_ALERTS_PROFILE: "demo" };
+  const starting = startTidemark(settings, { viewer: true, alerts: true, env, report: say });
+  const startingPostgres = startPostgres({ url: process.env.TIDEMARK_DEMO_POSTGRES_URL || undefined });
   try {
-    say(
-      "Starting ClickHouse (embedded), the ingest, the viewer and the alerts; PostgreSQL, a Django and a Node service ...",
-    );
-    const env = { ...process.env, TIDEMARK_ALERTS_INTERVAL: `${ALERTS_INTERVAL_S}`, TIDEMARK_ALERTS_PROFILE: "demo" };
-    const starting = startTidemark(settings, { viewer: true, alerts: true, env, report: say });
-    running = await interruptible(starting, signal);
-    if (!running) return;
-    const lab = await startLab({
-      running,
-      settings,
-      exportIntervalSeconds: EXPORT_INTERVAL_S,
-      env: process.env,
+    const started = await unlessAborted(Promise.all([starting, startingPostgres]), signal);
+    if (!started) return;
+    const [running, postgres] = started;
+    const lab = await unlessAborted(
+      startLab({ running, settings, postgres, exportIntervalSeconds: EXPORT_INTERVAL_S, env: process.env }),
       signal,
-    });
+    );
     if (!lab) return;
-    stopLab = lab.stop;
     const load = lab.play(durationSeconds);
     // A failing load must not go unnoticed while we wait for something else.
     load.catch(() => undefined);
@@ -65,8 +62,12 @@ export async function demo(flags: DemoFlags): Promise<void> {
       if (flags.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
     }
   } finally {
-    if (running) say("\nStopping ...");
-    await Promise.all([running?.supervisor.stop(), stopLab?.()]);
+    say("\nStopping ...");
+    // Whatever has started by now, or still does, is stopped; what failed to start said why already.
+    await Promise.all([
+      starting.then(({ supervisor }) => supervisor.stop(), ignore),
+      startingPostgres.then((postgres) => postgres.stop(), ignore),
+    ]);
     if (temporary) rmSync(dataDir, { recursive: true, force: true, maxRetries: 5 });
     else say(`The data is in ${dataDir}.`);
   }
@@ -97,16 +98,14 @@ async function onFreePorts(settings: Settings): Promise<Settings> {
   return { ...settings, host: "127.0.0.1", otlpPort, clickhousePort, viewerPort, alertsPort };
 }
 
-/** Waits for a start; after Ctrl-C what has started by then is stopped. */
-async function interruptible(starting: Promise<Running>, signal: AbortSignal): Promise<Running | undefined> {
-  const running = await Promise.race([starting, aborted(signal)]);
-  if (running) return running;
-  await starting.then(
-    ({ supervisor }) => supervisor.stop(),
-    () => undefined,
-  );
-  return undefined;
+/** What the promise gives, or undefined where the signal aborts before. */
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  promise.catch(ignore);
+  const result = await Promise.race([promise, aborted(signal)]);
+  return signal.aborted ? undefined : (result as T);
 }
+
+function ignore(): void {}
 
 /** Seconds from the start of the command until both runtimes have requests and saturation in ClickHouse. */
 async function untilCompared(running: Running, startedAt: number, signal: AbortSignal): Promise<number> {

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { defaultPython, labServices, startPostgres } from "@tidemark/lab";
+import { defaultPython, labServices, type Postgres } from "@tidemark/lab";
 import { freeInstead } from "../ports.ts";
 import type { Running } from "../running.ts";
 import type { Settings } from "../settings.ts";
@@ -12,9 +12,9 @@ const ASGI_PORT = 8003;
 export interface LabOptions {
   readonly running: Running;
   readonly settings: Settings;
+  readonly postgres: Postgres;
   readonly exportIntervalSeconds: number;
   readonly env: NodeJS.ProcessEnv;
-  readonly signal: AbortSignal;
 }
 
 /** The demo's services, ready to be played with. */
@@ -24,80 +24,61 @@ export interface Lab {
   play(durationSeconds: number | undefined): Promise<string>;
   /** Stops the services, which send what they still hold. */
   silence(): Promise<void>;
-  stop(): Promise<void>;
 }
 
 /**
- * Starts PostgreSQL (or uses TIDEMARK_DEMO_POSTGRES_URL) and the three demo services with our agents in them.
+ * Starts the three demo services with our agents in them.
  *
- * @returns undefined where the signal aborted meanwhile; nothing is left running then but what the supervisor stops.
- * @throws Error with the end of its output where a part does not start.
+ * @throws Error with the end of its output where one does not start.
  */
-export async function startLab({
-  running,
-  settings,
-  exportIntervalSeconds,
-  env,
-  signal,
-}: LabOptions): Promise<Lab | undefined> {
-  const postgres = await startPostgres({ url: env.TIDEMARK_DEMO_POSTGRES_URL || undefined });
-  try {
-    if (signal.aborted) {
-      await postgres.stop();
-      return undefined;
-    }
-    const [nodePort = 0, djangoPort = 0, asgiPort = 0] = await freeInstead(
-      [NODE_PORT, DJANGO_PORT, ASGI_PORT],
-      "127.0.0.1",
-    );
-    const services = labServices({
-      python: defaultPython(env),
-      nodePort,
-      djangoPort,
-      asgiPort,
-      databaseUrl: postgres.databaseUrl,
-      eventsDatabaseUrl: postgres.eventsDatabaseUrl,
-      endpoint: running.urls.otlp,
-      token: settings.token,
-      exportIntervalSeconds,
-    });
-    const base = inherited(env);
-    await Promise.all(
-      services.map((service) => running.supervisor.start({ ...service, env: { ...base, ...service.env } })),
-    );
-    const url = (name: string): string => services.find((service) => service.name === name)?.url ?? "";
-    return {
-      addresses: {
-        "Node service": url("lab-node"),
-        "Django service": url("lab-django"),
-        "Django (ASGI)": url("lab-django-asgi"),
-      },
-      play: (durationSeconds) => {
-        const args = [join(packageDir("@tidemark/lab"), "dist", "load", "main.js")];
-        args.push(
-          "--node-url",
-          url("lab-node"),
-          "--django-url",
-          url("lab-django"),
-          "--django-asgi-url",
-          url("lab-django-asgi"),
-        );
-        args.push(...(durationSeconds === undefined ? ["--repeat"] : ["--duration", String(durationSeconds)]));
-        const tokens = settings.token ? { TIDEMARK_TOKEN: settings.token } : {};
-        return running.supervisor.run({
-          name: "load",
-          command: process.execPath,
-          args,
-          env: { ...base, ...tokens, TIDEMARK_ENDPOINT: running.urls.otlp },
-        });
-      },
-      silence: async () => {
-        await Promise.all(services.map(({ name }) => running.supervisor.stopOne(name)));
-      },
-      stop: () => postgres.stop(),
-    };
-  } catch (error) {
-    await postgres.stop();
-    throw error;
-  }
+export async function startLab({ running, settings, postgres, exportIntervalSeconds, env }: LabOptions): Promise<Lab> {
+  const [nodePort = 0, djangoPort = 0, asgiPort = 0] = await freeInstead(
+    [NODE_PORT, DJANGO_PORT, ASGI_PORT],
+    "127.0.0.1",
+  );
+  const services = labServices({
+    python: defaultPython(env),
+    nodePort,
+    djangoPort,
+    asgiPort,
+    databaseUrl: postgres.databaseUrl,
+    eventsDatabaseUrl: postgres.eventsDatabaseUrl,
+    endpoint: running.urls.otlp,
+    token: settings.token,
+    exportIntervalSeconds,
+  });
+  const base = inherited(env);
+  await Promise.all(
+    services.map((service) => running.supervisor.start({ ...service, env: { ...base, ...service.env } })),
+  );
+  const url = (name: string): string => services.find((service) => service.name === name)?.url ?? "";
+  return {
+    addresses: {
+      "Node service": url("lab-node"),
+      "Django service": url("lab-django"),
+      "Django (ASGI)": url("lab-django-asgi"),
+    },
+    play: (durationSeconds) => {
+      const args = [join(packageDir("@tidemark/lab"), "dist", "load", "main.js")];
+      args.push(
+        "--node-url",
+        url("lab-node"),
+        "--django-url",
+        url("lab-django"),
+        "--django-asgi-url",
+        url("lab-django-asgi"),
+      );
+      args.push(...(durationSeconds === undefined ? ["--repeat"] : ["--duration", String(durationSeconds)]));
+      const tokens = settings.token ? { TIDEMARK_TOKEN: settings.token } : {};
+      return running.supervisor.run({
+        name: "load",
+        command: process.execPath,
+        args,
+        env: { ...base, ...tokens, TIDEMARK_ENDPOINT: running.urls.otlp },
+      });
+    },
+    silence: async () => {
+      await Promise.all(services.map(({ name }) => running.supervisor.stopOne(name)));
+    },
+  };
 }
