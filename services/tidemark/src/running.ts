@@ -17,6 +17,8 @@ export interface StartOptions {
   readonly env: NodeJS.ProcessEnv;
   /** One line for the user about something that happened. */
   readonly report: (line: string) => void;
+  /** Aborting stops what has started and makes the start fail. */
+  readonly signal?: AbortSignal;
 }
 
 /** The ports a start with these settings needs. */
@@ -61,6 +63,7 @@ export async function startTidemark(settings: Settings, options: StartOptions): 
   const password = settings.clickhouseUrl ? "" : writerPassword(settings.dataDir);
   const addresses = urls(settings, password);
   const supervisor = new Supervisor(join(settings.dataDir, "logs"), options.report);
+  options.signal?.addEventListener("abort", () => void supervisor.stop());
   try {
     const engine = settings.clickhouseUrl ? undefined : engineSpec(settings, password, options.env);
     await Promise.all([

@@ -116,6 +116,7 @@ export class Supervisor {
   }
 
   #add(spec: ProcessSpec): Entry {
+    if (this.#stopped) throw new Error(`${spec.name} is not started: everything is being stopped`);
     const log = createWriteStream(join(this.#logDir, `${spec.name}.log`), { flags: "a" });
     const entry: Entry = {
       spec,

@@ -37,7 +37,7 @@ export async function demo(flags: DemoFlags): Promise<void> {
     "Starting ClickHouse (embedded), the ingest, the viewer and the alerts; PostgreSQL, a Django and a Node service ...",
   );
   const env = { ...process.env, TIDEMARK_ALERTS_INTERVAL: `${ALERTS_INTERVAL_S}`, TIDEMARK_ALERTS_PROFILE: "demo" };
-  const starting = startTidemark(settings, { viewer: true, alerts: true, env, report: say });
+  const starting = startTidemark(settings, { viewer: true, alerts: true, env, report: say, signal });
   const startingPostgres = startPostgres({ url: process.env.TIDEMARK_DEMO_POSTGRES_URL || undefined });
   try {
     const started = await unlessAborted(Promise.all([starting, startingPostgres]), signal);

@@ -1,4 +1,4 @@
-import { startTidemark } from "../running.ts";
+import { type Running, startTidemark } from "../running.ts";
 import { readSettings, type SettingsFlags } from "../settings.ts";
 import { aborted, abortOnSignal, bold, say, table } from "../terminal.ts";
 
@@ -12,7 +12,14 @@ export async function up(flags: UpFlags): Promise<void> {
   const settings = readSettings(flags, process.env);
   const signal = abortOnSignal();
   say("Starting Tidemark ...");
-  const { urls, supervisor } = await startTidemark(settings, { ...flags, env: process.env, report: say });
+  let running: Running;
+  try {
+    running = await startTidemark(settings, { ...flags, env: process.env, report: say, signal });
+  } catch (error) {
+    if (signal.aborted) return;
+    throw error;
+  }
+  const { urls, supervisor } = running;
   say("");
   say(
     table([
