@@ -22,7 +22,7 @@ const SUBSET: Subset = {
   variableFormats: ["singlequote"],
   variableTypes: ["query"],
   overrideMatchers: ["byName", "byRegexp"],
-  overrideProperties: ["color", "unit", "custom.axisLabel", "custom.width", "mappings"],
+  overrideProperties: ["color", "unit", "custom.axisLabel", "custom.width", "custom.lineStyle", "mappings"],
   units: ["none", "s", "bytes", "percentunit", "reqps", "ops", "short", "dateTimeAsLocal"],
   colourModes: ["fixed", "palette-classic", "thresholds"],
   drawStyles: ["line", "bars"],

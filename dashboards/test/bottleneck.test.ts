@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadDashboards } from "../src/load.ts";
 import { expand } from "../src/macros.ts";
 import { BOTTLENECK_CODES, bottleneckByWindow } from "../src/sql/bottleneck.ts";
@@ -128,6 +128,69 @@ it("does not name a pool that hardly any request uses", async () => {
   await engine.writer.insert({ table: "resource_samples", values: [rare], format: "JSONEachRow" });
   const found = await verdicts(new Date(at - 20_000), new Date(at + 20_000));
   expect(found.find(({ runtime }) => runtime === "node")?.bottleneck).toBe("none");
+});
+
+describe("a pool that was never full", () => {
+  const hour = (hours: number) => times.to.getTime() + hours * 3600_000;
+  const row = (at: number, service: string, fields: object) => ({
+    ts: new Date(at).toISOString().replace("T", " ").replace("Z", ""),
+    service,
+    runtime: "django",
+    environment: "",
+    host: "h",
+    instance: service,
+    worker: "",
+    server: "",
+    group_id: "",
+    pid: 1,
+    scope: "process",
+    listener_id: "",
+    points: 3,
+    ...fields,
+  });
+  /** Bucket 0 ends at 1 s: about 40 ms and 5 ms. */
+  const waits = (bucket: number, count: number) => ({
+    wait_count: count,
+    wait_sum: count * 2 ** (bucket / 16),
+    wait_max: 2 ** (bucket / 16),
+    wait_buckets: { [bucket]: count },
+  });
+  const judge = async (at: number, rows: object[]) => {
+    await engine.writer.insert({ table: "resource_samples", values: rows, format: "JSONEachRow" });
+    const [found] = await verdicts(new Date(at), new Date(at + 2000));
+    return found;
+  };
+
+  it("made nobody wait for capacity", async () => {
+    const at = hour(2);
+    const pool = { kind: "db_pool", name: "default", capacity: 4, busy: 0.1, ...waits(-75, 20) };
+    expect(await judge(at, [row(at, "cold", { ...pool, busy_max: 2 })])).toMatchObject({ bottleneck: "none" });
+    const later = hour(3);
+    expect(await judge(later, [row(later, "full", { ...pool, busy_max: 4 })])).toMatchObject({
+      bottleneck: "db_pool/default",
+    });
+  });
+
+  it("waited for the interpreter lock when a thread was free and the lock was contended", async () => {
+    const threads = {
+      kind: "thread_pool",
+      name: "gunicorn-gthread",
+      capacity: 4,
+      busy: 1,
+      busy_max: 3,
+      ...waits(-75, 50),
+    };
+    const lock = { kind: "gil", name: "process", capacity: 1, busy: 0.3 };
+    const at = hour(4);
+    const found = await judge(at, [row(at, "burst", threads), row(at, "burst", { ...lock, ...waits(-122, 100) })]);
+    expect(found).toMatchObject({ bottleneck: "gil/process", u: 0.3 });
+    expect(found?.w_p95).toBeCloseTo(2 ** (-74.5 / 16), 2);
+    const later = hour(5);
+    const calm = { ...lock, ...waits(-180, 100) };
+    expect(await judge(later, [row(later, "quiet", threads), row(later, "quiet", calm)])).toMatchObject({
+      bottleneck: "none",
+    });
+  });
 });
 
 it("draws the same verdicts in the overview's state timeline", async () => {

@@ -90,3 +90,9 @@ describe("every panel's SQL on a real engine", () => {
     ).toBe(true);
   });
 });
+
+it("shows what a connection costs only where a fit holds over most of the connections seen", async () => {
+  const entry = targets.find(({ panel }) => panel.title === "What does one more connection cost?");
+  const answer = await ask(expand(entry?.target.rawSql ?? "", context(entry?.panel as PanelJson)));
+  expect(Object.fromEntries(answer.data as [string, number][])).toEqual({ "django http": 34_000, "node http": -2 });
+});

@@ -1,7 +1,7 @@
 import { bucketQuantile } from "@tidemark/store";
 import { DASHBOARDS } from "../panel-ids.ts";
 import { heat, lines, numbers, scatter } from "../panels/panels.ts";
-import { OK, RESOURCE_COLOURS, WARNING } from "../panels/theme.ts";
+import { OK, RESOURCE_COLOURS, RESOURCE_DASHES, WARNING } from "../panels/theme.ts";
 import { BUCKET, VARIABLE_FILTER, WHOLE_BUCKETS, WITH_STEP } from "../sql/fragments.ts";
 import { aggregateSeries, heatmapColumns, quantileSeries } from "../sql/series.ts";
 import type { DashboardSpec } from "./layout.ts";
@@ -25,14 +25,51 @@ WHERE y IS NOT NULL
 ORDER BY in_flight`;
 }
 
-/** Memory against connections of one runtime, one point per process and export. */
+/** Memory against connections of all kinds of one runtime, one point per process and export. */
 function memory(runtime: "node" | "django"): string {
-  return `SELECT toFloat64(connections) AS connections, toFloat64(memory_bytes) AS ${runtime}
-FROM tidemark.connection_memory
-WHERE $__timeFilter(ts) AND runtime = '${runtime}' AND connections IS NOT NULL AND memory_bytes IS NOT NULL AND ${VARIABLE_FILTER}
+  return `SELECT toFloat64(open) AS connections, toFloat64(bytes) AS ${runtime}
+FROM (
+  SELECT instance, ts, memory_type, sum(connections) AS open, max(memory_bytes) AS bytes
+  FROM tidemark.connection_memory
+  WHERE $__timeFilter(ts) AND runtime = '${runtime}' AND connections IS NOT NULL AND memory_bytes IS NOT NULL AND ${VARIABLE_FILTER}
+  GROUP BY instance, ts, memory_type
+)
 ORDER BY cityHash64(instance, ts)
 LIMIT 2000`;
 }
+
+/** A fit that explains less is none. */
+const MIN_R2 = 0.8;
+/** Connections a fit must reach over. */
+const MIN_SPAN = 50;
+/** Share of all the connections seen that a fit must hold over: a slope that vanished as more came was none. */
+const MIN_REACH = 0.8;
+/** In place of a number. */
+const TOO_LITTLE = -1;
+const NO_SLOPE = -2;
+
+/**
+ * What one more connection costs, per runtime and kind: the agents' own fits, made of a point per second over rising connections.
+ * A regression over what is stored would take any growth of memory meanwhile for the connections' price.
+ */
+const CONNECTION_COST = `SELECT name, toFloat64(multiIf(fits > 0, cost, reach < ${MIN_SPAN}, ${TOO_LITTLE}, ${NO_SLOPE})) AS value
+FROM (
+  SELECT concat(runtime, ' ', kind) AS name, max(span) AS reach,
+    countIf(fitted) AS fits, ifNull(quantileExactIf(0.5)(ifNull(bytes_per_connection, 0), fitted), 0) AS cost
+  FROM (
+    SELECT runtime, kind, bytes_per_connection, span,
+      ifNull(bytes_per_connection > 0 AND fit_r2 >= ${MIN_R2} AND fit_span >= greatest(${MIN_SPAN}, ${MIN_REACH} * span), 0) AS fitted
+    FROM (
+      SELECT runtime, kind, bytes_per_connection, fit_r2, fit_span,
+        ifNull(max(connections) OVER (PARTITION BY instance, kind) - min(connections) OVER (PARTITION BY instance, kind), 0) AS span
+      FROM tidemark.connection_memory
+      WHERE $__timeFilter(ts) AND ${BOTH} AND ${VARIABLE_FILTER}
+    )
+  )
+  GROUP BY name
+)
+WHERE fits > 0 OR reach >= ${MIN_SPAN} OR endsWith(name, 'websocket')
+ORDER BY name`;
 
 /** Both runtimes on the same axes. */
 export const compare: DashboardSpec = {
@@ -94,12 +131,14 @@ export const compare: DashboardSpec = {
           id: 23,
           title: "How busy is each resource (U)?",
           description:
-            "Busy share of everything a request can queue for. The line nearest to 1 is the limit the service meets first. Hover for names.",
+            "Busy share of everything a request can queue for. The line nearest to 1 is the limit the service meets first. The list is by the largest value of the range.",
           width: 12,
-          height: 9,
+          height: 10,
           unit: "percentunit",
           max: 1,
           colours: RESOURCE_COLOURS,
+          dashes: RESOURCE_DASHES,
+          legend: "figures",
           thresholds: [
             { from: 0, colour: OK },
             { from: 0.8, colour: WARNING },
@@ -115,11 +154,13 @@ export const compare: DashboardSpec = {
           id: 24,
           title: "How long does work wait for each resource (W)?",
           description:
-            "p95 of the wait, from the moment work was ready to the moment the resource took it. Compare across runtimes: seconds are seconds. The highest line is where requests lose most.",
+            "p95 of the wait, from the moment work was ready to the moment the resource took it. Compare across runtimes: seconds are seconds. The highest line is where requests lose most; the list is by the largest value of the range.",
           width: 12,
-          height: 9,
+          height: 10,
           unit: "s",
           colours: RESOURCE_COLOURS,
+          dashes: RESOURCE_DASHES,
+          legend: "figures",
           sql: quantileSeries({
             from: "resource_samples",
             name: RESOURCE,
@@ -203,7 +244,7 @@ export const compare: DashboardSpec = {
           id: 41,
           title: "How does memory grow with connections?",
           description:
-            "Private memory of a process against its open connections. The slope is the price of one more connection; the height at zero is the price of the process.",
+            "Private memory of a process against its open connections of all kinds. The slope is the price of one more connection; the height at zero is the price of the process.",
           width: 16,
           height: 8,
           unit: "bytes",
@@ -217,30 +258,14 @@ export const compare: DashboardSpec = {
         numbers({
           id: 42,
           title: "What does one more connection cost?",
-          description:
-            "Slope of memory over rising connections (at least 50 of span, R2 at least 0.6). No number: connections varied too little to say. Never memory divided by connections.",
+          description: `Slope of memory over rising connections, as the agent measured it: a span of ${MIN_SPAN} at least, R2 ${MIN_R2} at least, and holding over most of the connections seen. "No slope": memory moved for other reasons (a heap that had room, a collection). Never memory divided by connections.`,
           width: 8,
           height: 8,
           unit: "bytes",
-          decimals: 0,
-          noValue: "connections varied too little",
-          sql: `SELECT name, toFloat64(if(agent > 0, agent, slope)) AS value
-FROM (
-  SELECT concat(runtime, ' ', kind) AS name,
-    ifNull(quantileExactIf(0.5)(bytes_per_connection, bytes_per_connection > 0), 0) AS agent,
-    simpleLinearRegressionIf(connections, memory_bytes, rising).1 AS slope,
-    pow(corrIf(toFloat64(connections), toFloat64(memory_bytes), rising), 2) AS r2,
-    maxIf(connections, rising) - minIf(connections, rising) AS span
-  FROM (
-    SELECT runtime, kind, instance, bytes_per_connection, ifNull(connections, 0) AS connections, ifNull(memory_bytes, 0) AS memory_bytes,
-      memory_bytes > 0 AND connections >= max(connections) OVER (PARTITION BY instance, kind ORDER BY ts ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS rising
-    FROM tidemark.connection_memory
-    WHERE $__timeFilter(ts) AND ${BOTH} AND ${VARIABLE_FILTER}
-  )
-  GROUP BY name
-)
-WHERE agent > 0 OR (span >= 50 AND r2 >= 0.6 AND slope > 0)
-ORDER BY name`,
+          stacked: true,
+          noValue: "insufficient variation",
+          words: { [TOO_LITTLE]: "insufficient variation", [NO_SLOPE]: "no slope" },
+          sql: CONNECTION_COST,
         }),
       ],
     },

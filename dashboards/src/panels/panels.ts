@@ -45,6 +45,10 @@ export interface ChartSpec extends PanelSpec {
   readonly thresholds?: readonly Threshold[];
   /** Default: the runtime's hue. */
   readonly colours?: SeriesColours;
+  /** Dashes of a series by regular expression on its name, in pixels: where shades alone do not tell lines apart. */
+  readonly dashes?: Readonly<Record<string, readonly number[]>>;
+  /** `figures`: a table beside the chart with last and largest value, the largest first. */
+  readonly legend?: "names" | "figures";
 }
 
 /** A panel and the space it wants; `dashboards/layout.ts` gives it a place. */
@@ -81,7 +85,7 @@ function chart(spec: ChartSpec): timeseries.PanelBuilder {
     .showPoints(common.VisibilityMode.Never)
     .spanNulls(SPAN_NULLS_MS)
     .colorScheme(paletteColour())
-    .legend(legend())
+    .legend(spec.legend === "figures" ? figures() : legend())
     .tooltip(
       new common.VizTooltipOptionsBuilder().mode(common.TooltipDisplayMode.Multi).sort(common.SortOrder.Descending),
     )
@@ -94,6 +98,9 @@ function chart(spec: ChartSpec): timeseries.PanelBuilder {
   }
   for (const [regexp, colour] of Object.entries(spec.colours ?? RUNTIME_COLOURS)) {
     builder.overrideByRegexp(regexp, [{ id: "color", value: { mode: "fixed", fixedColor: colour } }]);
+  }
+  for (const [regexp, dash] of Object.entries(spec.dashes ?? {})) {
+    builder.overrideByRegexp(regexp, [{ id: "custom.lineStyle", value: { fill: "dash", dash } }]);
   }
   return builder;
 }
@@ -130,6 +137,10 @@ export interface NumberSpec extends PanelSpec {
   readonly decimals?: number;
   readonly thresholds?: readonly Threshold[];
   readonly noValue?: string;
+  /** Words in place of a number, by number. */
+  readonly words?: Readonly<Record<string, string>>;
+  /** One number below the other. */
+  readonly stacked?: boolean;
 }
 
 export function numbers(spec: NumberSpec): Placed {
@@ -144,6 +155,11 @@ export function numbers(spec: NumberSpec): Placed {
     .noValue(spec.noValue ?? "no data")
     .withTarget(new ClickHouseQuery(spec.sql, "table"));
   if (spec.decimals !== undefined) builder.decimals(spec.decimals);
+  if (spec.stacked) builder.orientation(common.VizOrientation.Horizontal);
+  if (spec.words !== undefined) {
+    const options = Object.fromEntries(Object.entries(spec.words).map(([number, text]) => [number, { text }]));
+    builder.mappings([{ type: dashboard.MappingType.ValueToText, options }]);
+  }
   return place(spec, builder);
 }
 
@@ -279,6 +295,16 @@ function legend(): common.VizLegendOptionsBuilder {
     .showLegend(true)
     .displayMode(common.LegendDisplayMode.List)
     .placement(common.LegendPlacement.Bottom);
+}
+
+function figures(): common.VizLegendOptionsBuilder {
+  return new common.VizLegendOptionsBuilder()
+    .showLegend(true)
+    .displayMode(common.LegendDisplayMode.Table)
+    .placement(common.LegendPlacement.Right)
+    .calcs(["lastNotNull", "max"])
+    .sortBy("Max")
+    .sortDesc(true);
 }
 
 function everyRow(): common.ReduceDataOptionsBuilder {

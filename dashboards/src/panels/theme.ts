@@ -16,16 +16,30 @@ export const RUNTIME_COLOURS: SeriesColours = {
   "/django.*p99/i": DJANGO.dark,
 };
 
-/** A dozen resources of two runtimes: the hue says whose, the shade says what. */
+/** A dozen resources of two runtimes: the hue says whose, shade and dashes say what. */
 export const RESOURCE_COLOURS: SeriesColours = {
-  "/node/i": NODE.main,
-  "/node.*event_loop/i": NODE.dark,
-  "/node.*db_pool/i": NODE.light,
-  "/node.*cpu/i": "#C8F2C2",
-  "/django/i": DJANGO.main,
-  "/django.*(thread_pool|worker)/i": DJANGO.dark,
-  "/django.*(executor|db_pool|channel_layer)/i": DJANGO.light,
-  "/django.*(cpu|listen_queue)/i": "#C0D8FF",
+  "/^node/": NODE.main,
+  "/^node event_loop/": NODE.dark,
+  "/^node thread_pool/": "#37A85E",
+  "/^node db_pool/": "#8DB33A",
+  "/^node (cpu|listen_queue)/": "#9CBFA0",
+  "/^django/": DJANGO.main,
+  "/^django (thread_pool|worker)/": DJANGO.dark,
+  "/^django event_loop/": "#5BA3F5",
+  "/^django executor/": "#3FA7D6",
+  "/^django (db_pool|channel_layer)/": "#6C7BE0",
+  "/^django gil/": "#1B3A6B",
+  "/^django (cpu|listen_queue)/": "#A0B4CF",
+};
+
+/** Dashes that go with {@link RESOURCE_COLOURS}: among the pools of one runtime the name's last letter decides. */
+export const RESOURCE_DASHES: Readonly<Record<string, readonly number[]>> = {
+  "/thread_pool slow/": [3, 3],
+  "/db_pool/": [8, 3],
+  "/db_pool.*[n-z]$/": [2, 3],
+  "/executor/": [8, 3],
+  "/ gil /": [5, 3],
+  "/ (cpu|listen_queue) /": [2, 4],
 };
 
 /** Pages of one runtime: shades of its hue tell processes, quantiles and lanes apart; a capacity is grey. */

@@ -267,7 +267,7 @@ HAVING count() >= ${MIN_EXPORTS}`,
       recover: 30,
       unit: "s",
       severity: "critical",
-      noData: "alerting",
+      noData: "ok",
       labels: {},
       annotations: {
         summary: "{{ $labels.service }}: no telemetry for {{ $values.A.Value }} s",

@@ -9,6 +9,11 @@ const LOOP_WAIT_SECONDS = 0.05;
 /** Taking a connection and giving it back each need a turn of the loop, so that much of the wait is the loop's. */
 const LOOP_TURNS = 2;
 
+/** Half of a GIL switch interval: from here on whoever needs the interpreter lock waits for another thread's turn. In seconds. */
+const LOCK_CONTENDED_SECONDS = 0.0025;
+/** libuv's slow lane is a limit of its own only while it waits so many times longer than the fast one: they share the threads. */
+const OWN_LANE = 10;
+
 /** Key of the zero bucket. */
 const ZERO_BUCKET = -32768;
 /** Waits without which a p95 says nothing. */
@@ -27,6 +32,11 @@ export const BOTTLENECK_CODES = {
   cpu: 8,
   channel_layer: 9,
 } as const;
+
+/** Waits that requests carry; the others are sampled by probes. */
+const STAMPED = `(kind IN ('db_pool', 'executor', 'channel_layer', 'worker') OR (kind = 'thread_pool' AND name NOT IN ('fast', 'slow')))`;
+/** Exports in which a unit was free all the time: what waited then waited for something else, such as a connection that was being made. */
+const HAD_ROOM = `(${STAMPED} AND ifNull(busy_max < capacity, 0))`;
 
 export interface BottleneckQuery {
   /** SQL condition on `ts` that bounds the scan. */
@@ -48,8 +58,10 @@ export interface BottleneckQuery {
  * when nothing waits, the one with the largest U of at least 0.8; else `none`. While nothing is served at all, the age of the oldest that
  * waits stands for W. On a loop, the wait for a pool or executor is counted net of two turns of that loop, and not at all while
  * the loop itself is saturated: then their queue is a consequence. A stamped wait counts as the p95 over all
- * requests, zero for those that did not use the resource: what few requests use is no bottleneck of the service. libuv's two lanes share threads, so the slow lane counts net of the
- * fast one. A worker thread's loop is left out: requests do not queue there, and it is meant to be blocked by its work.
+ * requests, zero for those that did not use the resource: what few requests use is no bottleneck of the service. A pool that was never
+ * full in an export made nobody wait for capacity: those waits count as zero, or as the interpreter lock's where work waited for a free
+ * thread while that lock was contended. libuv's two lanes share threads, so the slow lane counts only where it waits much longer than
+ * the fast one. A worker thread's loop is left out: requests do not queue there, and it is meant to be blocked by its work.
  */
 export function bottleneckSql({ time, bucket, by, where = "1" }: BottleneckQuery): string {
   const at = bucket === undefined ? "" : "time, ";
@@ -61,29 +73,34 @@ export function bottleneckSql({ time, bucket, by, where = "1" }: BottleneckQuery
   argMax(if(rank > 0, kind, 'none'), rank) AS kind_,
   argMax(if(rank > 0, name, ''), rank) AS name_,
   argMax(tuple(u), rank).1 AS u_,
-  argMax(w, rank) AS w_p95,
+  argMax(if(kind = 'gil', greatest(w, lost), w), rank) AS w_p95,
   toFloat64(transform(kind_, [${quoted(Object.keys(BOTTLENECK_CODES))}], [${Object.values(BOTTLENECK_CODES).join(", ")}], 0)) AS code
 FROM (
   SELECT *,
     maxIf(w, kind = 'event_loop') OVER (PARTITION BY ${at}runtime, service) AS loop_w,
     maxIf(ifNull(u, 0), kind = 'event_loop') OVER (PARTITION BY ${at}runtime, service) AS loop_u,
     maxIf(w, kind = 'thread_pool' AND name = 'fast') OVER (PARTITION BY ${at}runtime, service) AS fast_w,
+    maxIf(idle_felt, kind IN ('thread_pool', 'executor')) OVER (PARTITION BY ${at}runtime, service) AS free_thread_w,
     kind IN ('db_pool', 'executor', 'channel_layer') AS downstream,
-    multiIf(kind = 'thread_pool' AND name = 'slow', greatest(0, w - fast_w), NOT downstream, felt, loop_u >= ${SATURATED} AND loop_w >= ${LOOP_WAIT_SECONDS}, 0, greatest(0, felt - ${LOOP_TURNS} * loop_w)) AS lost,
+    multiIf(kind = 'thread_pool' AND name = 'slow', if(w < ${OWN_LANE} * fast_w, 0, w - fast_w),
+      kind = 'gil', greatest(felt, if(felt >= ${LOCK_CONTENDED_SECONDS}, free_thread_w, 0)), NOT downstream, felt, loop_u >= ${SATURATED} AND loop_w >= ${LOOP_WAIT_SECONDS}, 0, greatest(0, felt - ${LOOP_TURNS} * loop_w)) AS lost,
     -- A wait outranks any U; among the busy, the specific resource goes before the processor it runs on.
     multiIf(lost >= ${NOTICEABLE_WAIT_SECONDS}, 2 + lost, w < ${NOTICEABLE_WAIT_SECONDS} AND ifNull(u, 0) >= ${SATURATED}, if(kind IN ('cpu', 'gil'), u - 0.5, u), 0) AS rank
   FROM (
     SELECT *,
       -- Probes sample everyone. Stamps count those who used the resource; the others, by the most used resource, waited zero.
-      kind IN ('db_pool', 'executor', 'channel_layer', 'worker') OR (kind = 'thread_pool' AND name NOT IN ('fast', 'slow')) AS stamped,
+      ${STAMPED} AS stamped,
       maxIf(waits, stamped) OVER (PARTITION BY ${at}runtime, service) AS requests,
-      mapAdd(merged, map(toInt16(${ZERO_BUCKET}), toUInt64(if(stamped, requests - waits, 0)))) AS everyone,
+      ${everyone("full")} AS everyone,
+      ${everyone("idle")} AS everyone_idle,
       toFloat64(if(waits > 0, ifNull(${bucketQuantile("merged", 0.95)}, 0), stalled)) AS w,
-      toFloat64(multiIf(waits = 0, stalled, stamped AND waits < ${MIN_WAITS}, 0, ifNull(${bucketQuantile("everyone", 0.95)}, 0))) AS felt
+      toFloat64(multiIf(waits = 0, if(was_full, stalled, 0), stamped AND waits < ${MIN_WAITS}, 0, ifNull(${bucketQuantile("everyone", 0.95)}, 0))) AS felt,
+      toFloat64(if(stamped AND waits >= ${MIN_WAITS}, ifNull(${bucketQuantile("everyone_idle", 0.95)}, 0), 0)) AS idle_felt
     FROM (
       SELECT ${bucketColumn}runtime, service, kind, name,
         if(kind = 'listen_queue', max(waiting_max / capacity), sum(busy) / sum(capacity)) AS u,
-        toUInt64(ifNull(sum(wait_count), 0)) AS waits, ifNull(max(stall_age), 0) AS stalled, sumMap(wait_buckets) AS merged
+        toUInt64(ifNull(sum(wait_count), 0)) AS waits, ifNull(max(stall_age), 0) AS stalled, sumMap(wait_buckets) AS merged,
+        sumMapIf(wait_buckets, NOT ${HAD_ROOM}) AS full, sumMapIf(wait_buckets, ${HAD_ROOM}) AS idle, max(NOT ${HAD_ROOM}) AS was_full
       FROM tidemark.resource_samples
       WHERE ${time} AND NOT (kind = 'event_loop' AND name LIKE 'worker-%') AND ${where}
       GROUP BY ${at}runtime, service, kind, name
@@ -91,6 +108,11 @@ FROM (
   )
 )
 GROUP BY ${at}${owner}`;
+}
+
+/** SQL for a map of waits filled up with zeros to one wait per request. */
+function everyone(map: string): string {
+  return `mapAdd(${map}, map(toInt16(${ZERO_BUCKET}), toUInt64(if(stamped, requests - arraySum(mapValues(${map})), 0))))`;
 }
 
 function quoted(words: readonly string[]): string {

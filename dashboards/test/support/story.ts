@@ -238,6 +238,10 @@ export async function writeStory(writer: StoreClient, times: StoryTimes, periodS
             connections: open,
             opened: 2,
             memory_bytes: 5e7 + open * (runtime === "node" ? 9_000 : 34_000),
+            // Django's fit holds over all that was seen; Node's only over the beginning.
+            bytes_per_connection: runtime === "node" ? 9_000 : 34_000,
+            fit_r2: 0.97,
+            fit_span: runtime === "node" ? Math.min(70, open - 100) : open - 100,
           });
           const metric = (name: string, value: number, attributes: Record<string, string> = {}, histogram = false) => {
             const id = String(hash(`${name} ${instance} ${JSON.stringify(attributes)}`));

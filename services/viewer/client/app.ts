@@ -35,6 +35,8 @@ export class App {
   #retry: number | undefined;
   #abort: AbortController | undefined;
   #paused = false;
+  /** Loads under way. */
+  #loading = 0;
   #collapsed = new Map<number, boolean>();
   readonly #bar = h("div", { class: "bar" });
   readonly #banner = h("div", { class: "banner", role: "alert", hidden: true });
@@ -102,8 +104,15 @@ export class App {
     this.#schedule();
   }
 
-  /** Variables first (panels need them), then annotations and panels side by side. */
   async #reload(rebuild: boolean): Promise<void> {
+    this.#loading++;
+    await this.#load(rebuild).finally(() => {
+      this.#loading--;
+    });
+  }
+
+  /** Variables first (panels need them), then annotations and panels side by side. */
+  async #load(rebuild: boolean): Promise<void> {
     const dashboard = this.#dashboard;
     if (!dashboard) return;
     this.#abort?.abort();
@@ -184,15 +193,12 @@ export class App {
     window.clearInterval(this.#timer);
     const interval = durationMs(this.#refresh());
     if (!interval || this.#paused || document.hidden || !this.#expressions().to.includes("now")) return;
-    let busy = false;
-    const tick = async () => {
-      if (busy || document.hidden || document.querySelector(".menu-box:not([hidden])")) return;
-      busy = true;
-      await this.#reload(false).finally(() => {
-        busy = false;
-      });
+    // A load that takes longer than the interval is awaited: asking again would only make the database slower.
+    const tick = () => {
+      if (this.#loading > 0 || document.hidden || document.querySelector(".menu-box:not([hidden])")) return;
+      void this.#reload(false);
     };
-    if (now) void tick();
+    if (now) tick();
     this.#timer = window.setInterval(tick, interval);
   }
 

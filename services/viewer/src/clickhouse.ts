@@ -11,7 +11,7 @@ export interface ClickHouseOptions {
 
 const MS_PER_S = 1000;
 /** At most so many panels ask at once: a wall of panels must not starve the ingest. */
-const MAX_CONCURRENT = 4;
+const MAX_CONCURRENT = 6;
 const NETWORK_CODES = new Set(["ECONNREFUSED", "ECONNRESET", "ENOTFOUND", "EPIPE", "EAI_AGAIN", "EHOSTUNREACH"]);
 const READONLY_CODE = "164";
 const SERVER_TIMEOUT_CODE = "159";

@@ -1,4 +1,5 @@
 import uPlot from "uplot";
+import type { Annotation } from "../../src/routes/view.ts";
 import { type Theme, withAlpha } from "../colors.ts";
 import { h } from "../dom.ts";
 import { formatText, formatTime } from "../units.ts";
@@ -142,64 +143,132 @@ export function zoomHook(data: () => PanelData): (u: uPlot) => void {
 const LABEL_PX = 14;
 const TOP_PX = 8;
 
-/** Room above the plot: for the annotations' titles when there are any. */
+/** Room above the plot: for the annotations' titles and the strip of alerts when there are any. */
 export function topPadding(data: () => PanelData): () => number {
-  return () => TOP_PX + (data().annotations.length > 0 ? LABEL_PX : 0);
+  return () => TOP_PX + (hasMarks(data()) ? LABEL_PX + STRIP_PX : 0);
 }
 
-/** Load phases and alerts: shaded regions and dashed lines behind the series, their titles above where there is room. */
+function hasMarks({ annotations }: PanelData): boolean {
+  return annotations.length > 0;
+}
+
+/** Height of the strip that stands for alerts, and its distance from the plot. */
+const STRIP_PX = 3;
+const STRIP_GAP_PX = 1;
+const BAND_ALPHA = { dark: 0.07, light: 0.06 };
+/** What of an alert's beginning reaches into the plot. */
+const HAIRLINE_ALPHA = 0.22;
+
+export interface Marks {
+  /** Regions that follow each other, such as load phases: quiet bands, every other one tinted, with their titles. */
+  bands: Annotation[];
+  /** Regions that overlap, such as alerts: one strip per colour above the plot, overlapping regions as one. */
+  strips: { color: string; time: number; timeEnd: number }[];
+}
+
+/** The first source of annotations makes bands, unless its regions overlap; all others make strips, lest they hide the data. */
+export function marks(annotations: readonly Annotation[]): Marks {
+  const bySource = new Map<string, Annotation[]>();
+  for (const one of annotations) bySource.set(one.source, [...(bySource.get(one.source) ?? []), one]);
+  const result: Marks = { bands: [], strips: [] };
+  let first = true;
+  for (const group of bySource.values()) {
+    const sorted = [...group].sort((a, b) => a.time - b.time);
+    const overlap = sorted.some(({ time }, i) => i > 0 && time < sorted[i - 1]!.timeEnd - 1000);
+    if (first && !overlap) result.bands.push(...sorted);
+    else result.strips.push(...union(sorted));
+    first = false;
+  }
+  return result;
+}
+
+function union(sorted: readonly Annotation[]): Marks["strips"] {
+  const runs: Marks["strips"] = [];
+  for (const { color, time, timeEnd } of sorted) {
+    const last = runs.findLast((run) => run.color === color);
+    if (last && time <= last.timeEnd) last.timeEnd = Math.max(last.timeEnd, timeEnd);
+    else runs.push({ color, time, timeEnd });
+  }
+  return runs;
+}
+
+/** Marks of load phases (bands with titles above the plot) and of alerts (a slim strip between them), so that the data stays on top. */
 export function annotationHooks(data: () => PanelData): { drawClear: (u: uPlot) => void; draw: (u: uPlot) => void } {
-  const each = (u: uPlot, draw: (left: number, right: number, index: number) => void) => {
-    const { annotations, from, to } = data();
-    annotations.forEach(({ time, timeEnd }, index) => {
-      if (timeEnd < from || time > to) return;
-      const left = u.valToPos(Math.max(time, from) / 1000, "x", true);
-      draw(left, u.valToPos(Math.min(timeEnd, to) / 1000, "x", true), index);
-    });
+  /** Pixels of what lies in the range. */
+  const place = (u: uPlot, { time, timeEnd }: { time: number; timeEnd: number }) => {
+    const { from, to } = data();
+    if (timeEnd < from || time > to) return undefined;
+    const left = Math.round(u.valToPos(Math.max(time, from) / 1000, "x", true));
+    return { left, right: Math.round(u.valToPos(Math.min(timeEnd, to) / 1000, "x", true)), begins: time >= from };
+  };
+  const line = (u: uPlot, x: number, color: string, dash: number[]) => {
+    const { ctx } = u;
+    ctx.strokeStyle = color;
+    ctx.lineWidth = 1;
+    ctx.setLineDash(dash);
+    ctx.beginPath();
+    ctx.moveTo(x + 0.5, u.bbox.top);
+    ctx.lineTo(x + 0.5, u.bbox.top + u.bbox.height);
+    ctx.stroke();
+    ctx.setLineDash([]);
   };
   return {
     drawClear(u) {
-      const { annotations } = data();
+      const { annotations, theme } = data();
       const { top, height } = u.bbox;
-      each(u, (left, right, index) => {
-        if (right - left < 1) return;
-        u.ctx.fillStyle = withAlpha(cssColor(annotations[index]!.color), index % 2 === 0 ? 0.07 : 0.03);
-        u.ctx.fillRect(left, top, right - left, height);
+      const { bands, strips } = marks(annotations);
+      u.ctx.save();
+      bands.forEach((band, index) => {
+        const at = place(u, band);
+        if (!at) return;
+        const css = cssColor(band.color);
+        if (index % 2 === 0 && at.right - at.left >= 1) {
+          u.ctx.fillStyle = withAlpha(css, BAND_ALPHA[theme]);
+          u.ctx.fillRect(at.left, top, at.right - at.left, height);
+        }
+        // A moment, such as a deployment, is nothing but its line.
+        if (band.timeEnd === band.time) line(u, at.left, withAlpha(css, 0.8), [4 * uPlot.pxRatio, 3 * uPlot.pxRatio]);
       });
+      for (const strip of strips) {
+        const at = place(u, strip);
+        if (at?.begins) line(u, at.left, withAlpha(cssColor(strip.color), HAIRLINE_ALPHA), []);
+      }
+      u.ctx.restore();
     },
     draw(u) {
       const { annotations, theme } = data();
-      const { top, height, left: plotLeft, width } = u.bbox;
+      const { top, left: plotLeft, width } = u.bbox;
       const ratio = uPlot.pxRatio;
       const { ctx } = u;
-      const taken: [number, number][] = [];
+      const { bands, strips } = marks(annotations);
       ctx.save();
+      for (const strip of strips) {
+        const at = place(u, strip);
+        if (!at) continue;
+        const y = top - (STRIP_PX + STRIP_GAP_PX) * ratio;
+        ctx.fillStyle = withAlpha(cssColor(strip.color), 0.75);
+        ctx.fillRect(at.left, y, Math.max(2 * ratio, at.right - at.left), STRIP_PX * ratio);
+      }
       ctx.font = FONT.replace("11px", `${10.5 * ratio}px`);
       ctx.textBaseline = "middle";
       ctx.textAlign = "left";
-      each(u, (left, right, index) => {
-        const { title, text, color, time } = annotations[index]!;
-        const css = cssColor(color);
-        if (time >= data().from) {
-          ctx.strokeStyle = withAlpha(css, 0.7);
-          ctx.lineWidth = ratio;
-          ctx.setLineDash([4 * ratio, 3 * ratio]);
-          ctx.beginPath();
-          ctx.moveTo(left, top);
-          ctx.lineTo(left, top + height);
-          ctx.stroke();
-          ctx.setLineDash([]);
-        }
-        const label = title || text;
-        const end = left + ctx.measureText(label).width + 8 * ratio;
-        const edge = right > left + 2 ? Math.min(right, plotLeft + width) : plotLeft + width;
-        if (label === "" || end > edge + ratio || taken.some(([a, b]) => left < b && end > a)) return;
-        const y = top - (LABEL_PX + 1) * ratio;
-        ctx.fillStyle = withAlpha(css, theme === "dark" ? 0.22 : 0.16);
-        ctx.fillRect(left, y, end - left, LABEL_PX * ratio);
+      let free = 0;
+      bands.forEach((band, index) => {
+        const at = place(u, band);
+        const label = band.title || band.text;
+        if (!at || label === "") return;
+        const next = bands[index + 1];
+        const moment = band.timeEnd === band.time;
+        const until = next ? (place(u, next)?.left ?? plotLeft + width) : plotLeft + width;
+        const edge = moment ? until : Math.min(at.right, plotLeft + width);
+        const end = at.left + ctx.measureText(label).width + 8 * ratio;
+        if (end > edge + ratio || at.left < free) return;
+        const y = top - (LABEL_PX + STRIP_PX + 2 * STRIP_GAP_PX) * ratio;
+        ctx.fillStyle = withAlpha(cssColor(band.color), theme === "dark" ? 0.22 : 0.16);
+        ctx.fillRect(at.left, y, (moment ? end : edge) - at.left - ratio, LABEL_PX * ratio);
         ctx.fillStyle = chartColors(theme).text;
-        ctx.fillText(label, left + 4 * ratio, y + (LABEL_PX / 2) * ratio);
-        taken.push([left, end]);
+        ctx.fillText(label, at.left + 4 * ratio, y + (LABEL_PX / 2) * ratio);
+        free = end;
       });
       ctx.restore();
     },
@@ -223,14 +292,7 @@ function cssColor(name: string): string {
 
 /** What a chart was built for. While it stays the same, new numbers need no new chart. */
 export function signature(data: PanelData, area: HTMLElement, shape: unknown): string {
-  return JSON.stringify([
-    data.theme,
-    data.shareCursor,
-    data.annotations.length > 0,
-    area.clientWidth,
-    area.clientHeight,
-    shape,
-  ]);
+  return JSON.stringify([data.theme, data.shareCursor, hasMarks(data), area.clientWidth, area.clientHeight, shape]);
 }
 
 export interface TooltipRow {
@@ -279,10 +341,14 @@ export function isHovered(u: uPlot): boolean {
   return (u.cursor.left ?? -1) >= 0 && u.over.matches(":hover");
 }
 
+const MAX_NOTES = 5;
+
 /** Titles of the annotations at a moment, for the tooltip. */
 export function annotationsAt({ annotations, from, to }: PanelData, millis: number): string[] {
   const near = (to - from) / 200;
-  return annotations
+  const notes = annotations
     .filter(({ time, timeEnd }) => millis >= time - near && millis <= Math.max(timeEnd, time + near))
     .map(({ title, text }) => [...new Set([title, text])].filter((part) => part !== "").join(": "));
+  const more = notes.length - MAX_NOTES;
+  return more > 0 ? [...notes.slice(0, MAX_NOTES), `and ${more} more`] : notes;
 }

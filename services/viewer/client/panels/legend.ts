@@ -3,11 +3,17 @@ import { type DisplayField, show } from "../fields.ts";
 import { CALC_NAMES, reduce } from "../reduce.ts";
 import type { PanelData } from "./panel-view.ts";
 
+/** Longer dashes would not repeat in a swatch. */
+const SWATCH_DASH_PX = 4;
+
 interface LegendOptions {
   showLegend?: boolean;
   displayMode?: string;
   placement?: string;
   calcs?: string[];
+  /** Name of a figure's column; of a table only. */
+  sortBy?: string;
+  sortDesc?: boolean;
 }
 
 export interface LegendItem {
@@ -33,7 +39,7 @@ export function legend(
     onToggle(name, event.ctrlKey || event.metaKey || event.shiftKey);
   const button = ({ field, hidden }: LegendItem) => {
     const swatch = h("span", { class: "swatch line" });
-    swatch.style.background = field.color;
+    swatch.style.background = swatchOf(field);
     return h(
       "button",
       {
@@ -50,6 +56,12 @@ export function legend(
   const figures = (item: LegendItem) =>
     calcs.map((calc) => show(item.field, reduce(item.field.values, calc), data.theme).text);
   if (options.displayMode === "table") {
+    const sorted = calcs.find((calc) => (CALC_NAMES[calc] ?? calc) === options.sortBy);
+    if (sorted !== undefined) {
+      const keyed = shown.map((item) => ({ item, key: Number(reduce(item.field.values, sorted) ?? -Infinity) }));
+      keyed.sort((a, b) => (options.sortDesc ? b.key - a.key : a.key - b.key));
+      shown.splice(0, shown.length, ...keyed.map(({ item }) => item));
+    }
     area.replaceChildren(
       h(
         "table",
@@ -100,4 +112,12 @@ export function legend(
     );
   }
   return options.placement === "right" ? "right" : "bottom";
+}
+
+/** The line's colour, dashed as the line is. */
+function swatchOf({ color, custom }: DisplayField): string {
+  const { fill, dash } = (custom.lineStyle ?? {}) as { fill?: string; dash?: number[] };
+  if (fill !== "dash") return color;
+  const [on = 8, off = 6] = (dash ?? []).map((px) => Math.min(px, SWATCH_DASH_PX));
+  return `repeating-linear-gradient(90deg, ${color} 0 ${on}px, transparent ${on}px ${on + off}px)`;
 }

@@ -45,7 +45,7 @@ export const stat: PanelType = (body) => {
       Math.min(
         54,
         (height - (showName ? 26 : 8)) * (options.graphMode !== "none" && item.trend ? 0.42 : 0.52),
-        (width - 20) / (Math.max(3, length) * 0.56),
+        (width - 20) / (Math.max(3, length) * 0.62),
       ),
     );
     const value = h("div", { class: "stat-value" }, prefix, text, h("span", { class: "stat-unit" }, suffix));
