@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -31,6 +31,8 @@ const compose = parse(text, { merge: true }) as { services: Record<string, Servi
 const services = Object.entries(compose.services);
 const isOneShot = ({ restart }: Service): boolean => restart === "no";
 const own = services.filter(([name, { build }]) => build !== undefined && name !== "gateway");
+const hasRedis = spawnSync("redis-server", ["--version"]).status === 0;
+if (!hasRedis && process.env.CI) throw new Error("Redis is missing: apt-get install redis-server");
 const longRunning = services.filter(([, service]) => !isOneShot(service));
 
 describe.each(services)("service %s", (_name, service) => {
@@ -228,6 +230,7 @@ describe("each command of ours, as written there, runs and answers its health ch
         LAB_DATABASE_URL: postgres.databaseUrl,
         LAB_EVENTS_DATABASE_URL: postgres.eventsDatabaseUrl,
       });
+    if (!hasRedis) delete env.LAB_REDIS_URL;
     const path = [dirname(process.execPath), dirname(PYTHON), process.env.PATH].join(delimiter);
     const cwd = working_dir.replace(/^\/app/, ROOT.replace(/\/$/, ""));
     return spawn(program, args, {
@@ -235,6 +238,21 @@ describe("each command of ours, as written there, runs and answers its health ch
       env: { PATH: path, HOME: directory, ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
+  }
+
+  /** Debian's Redis, by the command and with the password of the file. */
+  function startRedis(): void {
+    const { command = [], environment = {} } = compose.services.redis!;
+    const address = addresses.get("redis:6379")!;
+    const line = command.at(-1)!.replaceAll("$$", "$");
+    const [program = "", ...args] = [
+      ...command.slice(0, -1),
+      `${line} --bind 127.0.0.1 --port ${address.split(":")[1]}`,
+    ];
+    const env = { PATH: process.env.PATH, REDISCLI_AUTH: mapped("redis", String(environment.REDISCLI_AUTH)) };
+    const child = spawn(program, args, { cwd: directory, env, stdio: ["ignore", "pipe", "pipe"] });
+    children.set("redis", child);
+    outputs.set("redis", collect(child));
   }
 
   function start(name: string): void {
@@ -257,14 +275,15 @@ describe("each command of ours, as written there, runs and answers its health ch
 
   beforeAll(async () => {
     directory = mkdtempSync(join(tmpdir(), "tidemark-compose-"));
-    const names = ["clickhouse", ...own.map(([name]) => name)];
+    const names = ["clickhouse", "redis", ...own.map(([name]) => name)];
     const ports = await freePorts(names.length);
     names.forEach((name, index) => {
-      addresses.set(`${name}:${portOf(name)}`, `127.0.0.1:${ports[index]}`);
+      addresses.set(`${name}:${name === "redis" ? "6379" : portOf(name)}`, `127.0.0.1:${ports[index]}`);
     });
     // No Collector here: what the agents send to it goes to the ingest, which speaks the same.
     addresses.set("gateway:4318", addresses.get("ingest:4318")!);
     postgres = await startPostgres();
+    if (hasRedis) startRedis();
     const engine = spawn(process.execPath, [join(ROOT, "services/engine/dist/main.js")], {
       env: {
         PATH: process.env.PATH,
@@ -300,6 +319,18 @@ describe("each command of ours, as written there, runs and answers its health ch
   it.each(["ingest", "alerts", "viewer", "node-service", "django", "django-asgi"])("%s", async (name) => {
     start(name);
     await healthy(name);
+  });
+
+  it("django keeps the page's fragment in Redis", async (context) => {
+    if (!hasRedis) return context.skip("Redis is missing: apt-get install redis-server");
+    expect((await fetch(`http://${addresses.get("django:8000")}/page/cached`)).status).toBe(200);
+    const auth = mapped("redis", String(compose.services.redis!.environment!.REDISCLI_AUTH));
+    const port = addresses.get("redis:6379")!.split(":")[1]!;
+    const { stdout } = spawnSync("redis-cli", ["-p", port, "dbsize"], {
+      env: { ...process.env, REDISCLI_AUTH: auth },
+      encoding: "utf8",
+    });
+    expect(Number(stdout)).toBeGreaterThan(0);
   });
 
   it("load plays its story, and both services' telemetry arrives", async () => {
