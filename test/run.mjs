@@ -36,6 +36,8 @@ const suites = {
     check("ruff format: Django agent", python, ["-m", "ruff", "format", "--check", "."], django),
     check("mypy: Django agent", python, ["-m", "mypy"], django),
     check("ruff: lab", python, ["-m", "ruff", "check", "."], lab),
+    check("ruff format: lab", python, ["-m", "ruff", "format", "--check", "."], lab),
+    check("mypy: lab", python, ["-m", "mypy", "--config-file", "mypy.ini", "."], lab),
   ],
   rooms: [vitest("rooms")],
   measured: [vitest("measured")],
