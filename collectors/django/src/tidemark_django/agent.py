@@ -12,7 +12,7 @@ from tidemark_django.config import Config
 from tidemark_django.connections import Connections
 from tidemark_django.encode import Event, Span
 from tidemark_django.identity import Server, resource_attributes
-from tidemark_django.request import RequestState
+from tidemark_django.request import Database, FinishedRequest, RequestKind, RequestState, known_method
 from tidemark_django.saturation import Resource
 from tidemark_django.statements import Statement
 
@@ -46,12 +46,15 @@ class Agent:
         self.registry = Registry()
         self.identity = resource_attributes(config, server)
         self.requests: dict[int, RequestState] = {}
-        self.http_series: dict[tuple[str, str | None, int, str, str | None], RequestSeries] = {}
-        self.query_series: dict[tuple[Statement, str, str | None, str | None], Histogram] = {}
+        self.finished: deque[FinishedRequest] = deque()
+        self.http_series: dict[RequestKind, RequestSeries] = {}
+        self.query_series: dict[tuple[Database, Statement, str | None, str | None], Histogram] = {}
         self.methods: set[tuple[str, str]] = set()
+        self.drain_lock = threading.Lock()
         self.events: deque[Event] = deque(maxlen=MAX_PENDING_EVENTS)
         self.spans: deque[Span] = deque(maxlen=MAX_PENDING_SPANS)
         self.request_resource: Resource | None = None
+        self.sync_worker: Resource | None = None
         self.pools: dict[int, PoolWatch] = {}
         self.executors: dict[str, ExecutorWatch] = {}
         self.loops: list[LoopWatch] = []
@@ -125,14 +128,14 @@ class Agent:
 
     def active_requests(self) -> list[Point]:
         """Requests in flight by method and scheme, zero for those seen before."""
-        live = Tally((state.method, state.scheme) for state in list(self.requests.values()))
+        live = Tally((known_method(state.method), state.scheme) for state in list(self.requests.values()))
         return [
             Point(
                 "http.server.active_requests",
                 _attributes((semconv.HTTP_REQUEST_METHOD, method), (semconv.URL_SCHEME, scheme)),
                 live[method, scheme],
             )
-            for method, scheme in sorted(self.methods)
+            for method, scheme in sorted(self.methods | live.keys())
         ]
 
 

@@ -6,6 +6,7 @@ bounded per metric, and what comes later is counted under ``_other``.
 """
 
 import threading
+from collections import Counter as Tally
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ Attributes = tuple[tuple[str, AttributeValue], ...]
 
 BUCKETS_PER_OCTAVE: Final = 2**semconv.EXPONENTIAL_HISTOGRAM_SCALE
 SERIES_PER_METRIC: Final = 4000
+_in_buckets: Final = float(BUCKETS_PER_OCTAVE).__mul__
 MAX_PENDING: Final = 65536
 OVERFLOW: Final = "_other"
 OPEN_ENDED: Final = frozenset(
@@ -80,20 +82,24 @@ class Histogram:
             self._fold(pending)
 
     def _fold(self, pending: deque[float]) -> None:
-        buckets, total, high, low, zero = self._buckets, self._total, self._high, self._low, self._zero
+        """Without a Python statement per value: this runs while requests want the interpreter."""
         values = [pending.popleft() for _ in range(len(pending))]
-        for value in values:
-            if value > semconv.ZERO_THRESHOLD:
-                index = ceil(log2(value) * BUCKETS_PER_OCTAVE) - 1
-                buckets[index] = buckets.get(index, 0) + 1
-                total += value
-                high = max(high, value)
-                low = min(low, value)
-            else:
-                zero += 1
-                low = 0.0
+        if not values:
+            return
         self._count += len(values)
-        self._total, self._high, self._low, self._zero = total, high, low, zero
+        if min(values) <= semconv.ZERO_THRESHOLD:
+            every, values = values, [value for value in values if value > semconv.ZERO_THRESHOLD]
+            self._zero += len(every) - len(values)
+            self._low = 0.0
+            if not values:
+                return
+        buckets = self._buckets
+        for edge, count in Tally(map(ceil, map(_in_buckets, map(log2, values)))).items():
+            buckets[edge - 1] = buckets.get(edge - 1, 0) + count
+        self._total += sum(values)
+        low, high = min(values), max(values)
+        self._low = min(self._low, low)
+        self._high = max(self._high, high)
 
     def take(self) -> HistogramState | None:
         """What came since the last call; None when nothing did."""
@@ -137,12 +143,18 @@ class Point:
     value: float | HistogramState
 
 
+def _nothing() -> None:
+    pass
+
+
 class Registry:
     """All histograms and counters of the process."""
 
     def __init__(self, series_per_metric: int = SERIES_PER_METRIC) -> None:
         self._lock = threading.Lock()
         self._limit = series_per_metric
+        self.before: Callable[[], None] = _nothing
+        """Called before values are looked at, to record what waits elsewhere."""
         self._histograms: dict[str, dict[Attributes, Histogram]] = {}
         self._counters: dict[str, dict[Attributes, Counter]] = {}
 
@@ -165,6 +177,7 @@ class Registry:
 
     def fold(self) -> None:
         """Sorts what was recorded into buckets, so that little waits between two exports."""
+        self.before()
         with self._lock:
             histograms = [histogram for family in self._histograms.values() for histogram in family.values()]
         for histogram in histograms:
@@ -172,6 +185,7 @@ class Registry:
 
     def take(self) -> list[Point]:
         """Everything since the last call. Histograms without a new value are left out."""
+        self.before()
         with self._lock:
             histograms = [(m, a, h) for m, family in self._histograms.items() for a, h in family.items()]
             counters = [(m, a, c) for m, family in self._counters.items() for a, c in family.items()]

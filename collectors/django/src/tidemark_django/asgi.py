@@ -71,7 +71,8 @@ def install() -> None:
 
 def _begin(agent: Agent, scope: Scope) -> RequestState | None:
     try:
-        state = RequestState(http.known_method(scope["method"]), scope.get("scheme", "http"), asynchronous=True)
+        state = RequestState(scope["method"], scope.get("scheme", "http"))
+        state.asynchronous = True
         headers = {
             bytes(name): value
             for name, value in scope["headers"]
@@ -79,7 +80,9 @@ def _begin(agent: Agent, scope: Scope) -> RequestState | None:
         }
         _measure_queue(state, scope, headers)
         traceparent = headers.get(b"traceparent")
-        http.begin(agent, state, traceparent.decode("latin-1") if traceparent else None)
+        if traceparent:
+            state.join(traceparent.decode("latin-1"))
+        agent.requests[id(state)] = state
         return state
     except Exception as error:
         agent.failed("asgi", error)

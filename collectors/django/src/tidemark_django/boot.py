@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tidemark_django import config, runtime
@@ -59,9 +60,10 @@ def start(server: Server) -> Agent | None:
         try:
             settings = config.load()
             if not settings.disabled:
-                from tidemark_django import threads
+                from tidemark_django import http, threads
 
                 agent = Agent(settings, server)
+                agent.registry.before = partial(http.drain, agent)
                 runtime.agent = agent
                 threads.start(agent)
                 return agent

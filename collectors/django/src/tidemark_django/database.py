@@ -3,19 +3,25 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from time import perf_counter, time_ns
+from types import CodeType, FrameType
 from typing import Any, Final
 
 from tidemark_django import frames, runtime, semconv
 from tidemark_django.agent import Agent
 from tidemark_django.agg import SERIES_PER_METRIC, Attributes, AttributeValue, Histogram
 from tidemark_django.encode import Event
-from tidemark_django.request import MAX_QUERY_SPANS, QueryRecord, RequestState, current_request
+from tidemark_django.request import MAX_QUERY_SPANS, Database, RequestState, current_request
 from tidemark_django.statements import Statement, StatementCache
 
 SYSTEMS: Final = {"postgresql": "postgresql", "mysql": "mysql", "sqlite": "sqlite", "oracle": "oracle.db"}
 MAX_STATEMENTS_OF_A_REQUEST: Final = 1000
 
+MAX_DATABASES: Final = 1000
+MAX_REPEATS: Final = 1000
+
 _statements = StatementCache()
+_databases: dict[str, Database] = {}
+_repeats: dict[tuple[Statement, str | None, CodeType, int], tuple[Attributes, str]] = {}
 
 
 def install() -> None:
@@ -39,9 +45,9 @@ def install() -> None:
         try:
             result = execute(self, sql, params, many, executor)
         except BaseException as error:
-            _note(agent, state, self.db, sql, start, perf_counter(), inner, type(error).__name__)
+            _note(agent, state, self.db, sql, start, inner, type(error).__name__)
             raise
-        _note(agent, state, self.db, sql, start, perf_counter(), inner, None)
+        _note(agent, state, self.db, sql, start, inner, None)
         return result
 
     @wraps(connect)
@@ -80,9 +86,18 @@ def system_of(connection: Any) -> str:
     return SYSTEMS.get(vendor, vendor)
 
 
-def _namespace(connection: Any) -> str:
-    name = str(connection.settings_dict.get("NAME") or "")
-    return os.path.basename(name) if connection.vendor == "sqlite" else name
+def _database(connection: Any) -> Database:
+    """One object per alias, made anew when its name changes (tests, tenants)."""
+    name = connection.settings_dict.get("NAME")
+    found = _databases.get(connection.alias)
+    if found is None or found.configured is not name:
+        text = str(name or "")
+        namespace = os.path.basename(text) if connection.vendor == "sqlite" else text
+        known = Database(connection.alias, system_of(connection), namespace, name)
+        if len(_databases) >= MAX_DATABASES:
+            _databases.clear()
+        found = _databases[connection.alias] = known
+    return found
 
 
 def _connect_kind(connection: Any) -> str:
@@ -98,42 +113,42 @@ def _note(
     connection: Any,
     sql: Any,
     start: float,
-    end: float,
     inner: float,
     error: str | None,
 ) -> None:
+    end = perf_counter()
     try:
-        raw = sql if type(sql) is str else str(sql)
-        statement = _statements.get(raw, mysql=connection.vendor == "mysql")
-        alias = connection.alias
-        route = _route_now(agent, state)
-        key = (statement, alias, route, error)
-        series = agent.query_series.get(key)
+        source = _database(connection)
+        statement = _statements.get(sql if type(sql) is str else str(sql), mysql=source.system == "mysql")
+        route = (state.route or _route_now(agent, state)) if state is not None else None
+        series = agent.query_series.get((source, statement, route, error))
         if series is None:
-            series = _add_series(agent, connection, statement, route, error)
+            series = _add_series(agent, source, statement, route, error)
         series.record(end - start)
         if state is None:
             return
         state.queries += 1
         state.spend("db", end - start, inner)
-        if agent.config.traces and len(state.query_spans) < MAX_QUERY_SPANS:
-            state.query_spans.append(
-                QueryRecord(start, end, alias, system_of(connection), _namespace(connection), statement, error)
-            )
+        if agent.config.traces and state.queries <= MAX_QUERY_SPANS:
+            if state.query_spans is None:
+                state.query_spans = []
+            state.query_spans.append((start, end, source, statement, error))
         if statement.operation == "SELECT":
             _count_repeat(agent, state, statement, route)
     except Exception as failure:
         agent.failed("database", failure)
 
 
-def _add_series(agent: Agent, connection: Any, statement: Statement, route: str | None, error: str | None) -> Histogram:
+def _add_series(
+    agent: Agent, source: Database, statement: Statement, route: str | None, error: str | None
+) -> Histogram:
     attributes: Attributes = (
-        (semconv.DB_SYSTEM_NAME, system_of(connection)),
-        (semconv.DB_NAMESPACE, _namespace(connection)),
+        (semconv.DB_SYSTEM_NAME, source.system),
+        (semconv.DB_NAMESPACE, source.namespace),
         (semconv.DB_OPERATION_NAME, statement.operation),
         (semconv.DB_QUERY_SUMMARY, statement.summary),
         (semconv.DB_QUERY_TEXT, statement.text),
-        (semconv.TIDEMARK_DB_ALIAS, connection.alias),
+        (semconv.TIDEMARK_DB_ALIAS, source.alias),
     )
     if route is not None:
         attributes += ((semconv.HTTP_ROUTE, route),)
@@ -141,18 +156,15 @@ def _add_series(agent: Agent, connection: Any, statement: Statement, route: str 
         attributes += ((semconv.ERROR_TYPE, error),)
     series = agent.registry.histogram("db.client.operation.duration", attributes)
     if len(agent.query_series) < SERIES_PER_METRIC:
-        agent.query_series[statement, connection.alias, route, error] = series
+        agent.query_series[source, statement, route, error] = series
     return series
 
 
-def _route_now(agent: Agent, state: RequestState | None) -> str | None:
+def _route_now(agent: Agent, state: RequestState) -> str | None:
     """The route as far as known while the view still runs: the request object has it once the resolver ran."""
-    if state is None:
-        return None
-    if state.route is None and state.request is not None:
-        match = getattr(state.request, "resolver_match", None)
-        if match is not None and match.route is not None:
-            state.route = agent.route(match.route)
+    match = getattr(state.request, "resolver_match", None)
+    if match is not None and match.route is not None:
+        state.route = agent.route(match.route)
     return state.route
 
 
@@ -160,20 +172,42 @@ def _count_repeat(agent: Agent, state: RequestState, statement: Statement, route
     """
     Finds N+1: one SELECT repeated from one line within one request.
 
-    A stack costs about 10 microseconds, so it is read twice per statement: at the second run and at the threshold.
+    Looking for the line costs a microsecond or two, so it is done twice per statement: at the second run and at the
+    threshold.
     """
     seen = state.statements
-    if statement.text not in seen and len(seen) >= MAX_STATEMENTS_OF_A_REQUEST:
+    if seen is None:
+        seen = state.statements = {}
+    count = seen.get(statement, 0) + 1
+    if count == 1 and len(seen) >= MAX_STATEMENTS_OF_A_REQUEST:
         return
-    count = seen[statement.text] = seen.get(statement.text, 0) + 1
-    if count == 2:
-        state.sites[statement.text] = frames.application_frame(frames.walk(sys._getframe(2)))
-    if count != agent.config.n_plus_one:
+    seen[statement] = count
+    threshold = agent.config.n_plus_one
+    if count not in {2, threshold}:
         return
     frame = sys._getframe(2)
-    here = frames.application_frame(frames.walk(frame))
-    if here is None or (count > 2 and state.sites.get(statement.text) != here):
+    here = frames.nearest_application_frame(frame)
+    if count == 2:
+        if state.sites is None:
+            state.sites = {}
+        state.sites[statement] = here
+    if count != threshold or here is None or (count > 2 and (state.sites or {}).get(statement) != here):
         return
+    key = (statement, route, here[0], here[1])
+    found = _repeats.get(key)
+    if found is None:
+        if len(_repeats) >= MAX_REPEATS:
+            _repeats.clear()
+        found = _repeats[key] = _describe(frame, statement, route, here)
+    labels, body = found
+    agent.registry.counter("tidemark.db.n_plus_one", labels).add()
+    trace_id, span_id = state.ids()
+    agent.event(Event(semconv.EVENT_TIDEMARK_DB_N_PLUS_ONE, time_ns(), dict(labels), body, trace_id, span_id))
+
+
+def _describe(
+    frame: FrameType, statement: Statement, route: str | None, here: tuple[CodeType, int]
+) -> tuple[Attributes, str]:
     where, relation = frames.site(here), frames.relation_descriptor(frame)
     labels: dict[str, AttributeValue] = {
         semconv.DB_QUERY_SUMMARY: statement.summary,
@@ -183,15 +217,4 @@ def _count_repeat(agent: Agent, state: RequestState, statement: Statement, route
         labels[semconv.HTTP_ROUTE] = route
     if relation is not None:
         labels[semconv.TIDEMARK_DB_RELATION] = relation
-    agent.registry.counter("tidemark.db.n_plus_one", tuple(labels.items())).add()
-    trace_id, span_id = state.ids()
-    agent.event(
-        Event(
-            semconv.EVENT_TIDEMARK_DB_N_PLUS_ONE,
-            time_ns(),
-            labels,
-            f"{statement.summary} repeats at {where}",
-            trace_id,
-            span_id,
-        )
-    )
+    return tuple(labels.items()), f"{statement.summary} repeats at {where}"

@@ -63,6 +63,21 @@ def application_frame(stack: list[tuple[CodeType, int]]) -> tuple[CodeType, int]
     return None
 
 
+def nearest_application_frame(frame: FrameType | None) -> tuple[CodeType, int] | None:
+    """As :func:`application_frame` of the stack from *frame* outwards, without looking further than it must."""
+    line: int | None = None
+    depth = 0
+    while frame is not None and depth < MAX_DEPTH:
+        code = frame.f_code
+        if is_application(code.co_filename):
+            line = frame.f_lineno if line is None else line
+            if code.co_name not in COMPREHENSIONS:
+                return code, line
+        frame = frame.f_back
+        depth += 1
+    return None
+
+
 def site(entry: tuple[CodeType, int]) -> str:
     """``folder/file.py:12 function``."""
     code, line = entry

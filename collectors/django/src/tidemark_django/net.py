@@ -11,7 +11,10 @@ from typing import Any, Final
 TCP_INFO_BYTES: Final = 104
 UNACKED_OFFSET: Final = 24
 SACKED_OFFSET: Final = 28
-LAST_DATA_RECV_OFFSET: Final = 52
+LAST_DATA_RECV: Final = struct.Struct("=52xI").unpack_from
+LAST_DATA_RECV_END: Final = 56
+IPPROTO_TCP: Final = socket.IPPROTO_TCP
+TCP_INFO: Final = getattr(socket, "TCP_INFO", None)
 TCP_LISTEN: Final = 10
 SO_MEMINFO: Final = 55
 MEMINFO_BYTES: Final = 36
@@ -57,10 +60,13 @@ def since_last_data(connection: Any) -> float | None:
 
     ``tcpi_last_data_recv`` counts in jiffies, so values come in steps of 4 ms (HZ = 250) and short waits read as 0.
     """
-    info = _tcp_info(connection)
-    if info is None or info[0] == TCP_LISTEN or len(info) < LAST_DATA_RECV_OFFSET + 4:
+    try:
+        info = connection.getsockopt(IPPROTO_TCP, TCP_INFO, LAST_DATA_RECV_END)
+        if info[0] == TCP_LISTEN:
+            return None
+        seconds: float = LAST_DATA_RECV(info)[0] / MS_PER_S
+    except (OSError, AttributeError, TypeError, ValueError, IndexError, struct.error):
         return None
-    seconds: float = struct.unpack_from("=I", info, LAST_DATA_RECV_OFFSET)[0] / MS_PER_S
     return seconds if seconds <= MAX_QUEUE_S else None
 
 
@@ -114,7 +120,7 @@ def listener_id(listener: Any) -> str | None:
 
 def _tcp_info(connection: Any) -> bytes | None:
     try:
-        info: bytes = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES)
+        info: bytes = connection.getsockopt(IPPROTO_TCP, TCP_INFO, TCP_INFO_BYTES)
     except (OSError, AttributeError, TypeError, ValueError):
         return None
     return info if len(info) > SACKED_OFFSET + 4 else None

@@ -25,7 +25,7 @@ class LockProbe:
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
-        self._thread_id = 0
+        self._times = kernel.OwnTimes()
         self._gil_waits: list[bool] = []
         self._cpu = (time.perf_counter(), time.process_time())
         self._cores = kernel.usable_cores()
@@ -44,18 +44,16 @@ class LockProbe:
 
     def once(self) -> None:
         """Sleeps one period, measures, and pokes the loops. From the probe thread."""
-        if not self._thread_id:
-            self._thread_id = threading.get_native_id()
         period = PROBE_PERIOD_S * (1 + random.uniform(-PROBE_JITTER, PROBE_JITTER))
         for loop in self._agent.loops:
             loop.probe()
-        before = kernel.thread_times(self._thread_id) if self._cpu_wait is not None else None
+        before = self._times.read() if self._cpu_wait is not None else None
         start = time.perf_counter()
         time.sleep(period)
         late = time.perf_counter() - start - period
         if before is None or self._cpu_wait is None:
             return
-        after = kernel.thread_times(self._thread_id)
+        after = self._times.read()
         if after is None:
             return
         starved = max(0.0, after[1] - before[1])

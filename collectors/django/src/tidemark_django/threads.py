@@ -79,8 +79,8 @@ class Threads:
             ("connections", agent.connections.take),
             ("memory", self._memory.take),
             ("process", self._process.take),
-            ("http", agent.active_requests),
             ("registry", agent.registry.take),
+            ("http", agent.active_requests),
         ]
         for part, take in sources:
             try:

@@ -1,7 +1,7 @@
-import threading
-import time
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
+from threading import get_ident
+from time import thread_time, time
 from typing import Any, Final
 
 from tidemark_django import boot, http, net, runtime
@@ -29,7 +29,6 @@ def install() -> None:
         state = _begin(agent, environ)
         if state is None:
             return call(self, environ, start_response)
-        current_request.set(state)
         try:
             return call(self, environ, start_response)
         except BaseException as error:
@@ -39,17 +38,17 @@ def install() -> None:
     @wraps(get_response)
     def respond(self: Any, request: Any) -> Any:
         state = current_request.get()
-        if state is not None:
-            state.request = request
+        if state is None or state.asynchronous:
+            return get_response(self, request)
+        state.request = request
         response = get_response(self, request)
-        agent = runtime.agent
-        if state is not None and agent is not None and not state.asynchronous:
-            try:
-                http.note_response(agent, state, request, response)
-                response._resource_closers.append(lambda: http.finish(agent, state))
-            except Exception as error:
-                agent.failed("wsgi", error)
-                http.finish(agent, state)
+        agent: Agent = state.agent
+        try:
+            http.note_response(agent, state, request, response)
+            response._resource_closers.append(partial(http.finish, agent, state))
+        except Exception as error:
+            agent.failed("wsgi", error)
+            http.finish(agent, state)
         return response
 
     WSGIHandler.__call__ = serve  # type: ignore[method-assign]
@@ -59,15 +58,16 @@ def install() -> None:
 
 def _begin(agent: Agent, environ: dict[str, Any]) -> RequestState | None:
     try:
-        state = RequestState(
-            http.known_method(environ.get("REQUEST_METHOD", "")),
-            environ.get("wsgi.url_scheme", "http"),
-            asynchronous=False,
-        )
+        state = RequestState(environ.get("REQUEST_METHOD", ""), environ.get("wsgi.url_scheme", "http"))
+        state.agent = agent
         _measure_queue(agent, state, environ)
-        state.thread_id = threading.get_ident()
-        http.begin(agent, state, environ.get("HTTP_TRACEPARENT"))
-        state.cpu_start = time.thread_time()
+        traceparent = environ.get("HTTP_TRACEPARENT")
+        if traceparent is not None:
+            state.join(traceparent)
+        state.thread_id = get_ident()
+        agent.requests[id(state)] = state
+        current_request.set(state)
+        state.cpu_start = thread_time()
         return state
     except Exception as error:
         agent.failed("wsgi", error)
@@ -82,20 +82,17 @@ def _measure_queue(agent: Agent, state: RequestState, environ: dict[str, Any]) -
     about when the request began to wait.
     """
     connection = environ.get("gunicorn.socket")
-    length = environ.get("CONTENT_LENGTH") or "0"
-    if (
-        connection is not None
-        and not environ.get("HTTP_EXPECT")
-        and length.isdigit()
-        and int(length) < LARGE_BODY_BYTES
-    ):
-        waited = net.since_last_data(connection)
-        if waited is not None:
-            state.queue, state.queue_source = waited, "tcp_info"
-            if agent.server.name == "gunicorn-sync" and agent.request_resource is not None:
-                agent.request_resource.wait.record(waited)
-            return
+    if connection is not None and "HTTP_EXPECT" not in environ:
+        length = environ.get("CONTENT_LENGTH")
+        if not length or (length.isdigit() and int(length) < LARGE_BODY_BYTES):
+            waited = net.since_last_data(connection)
+            if waited is not None:
+                state.queue = waited
+                state.queue_source = "tcp_info"
+                if agent.sync_worker is not None:
+                    agent.sync_worker.wait.record(waited)
+                return
     header = environ.get("HTTP_X_REQUEST_START") or environ.get("HTTP_X_QUEUE_START")
     if header:
-        state.queue = net.since_header(header, time.time())
+        state.queue = net.since_header(header, time())
         state.queue_source = "header"

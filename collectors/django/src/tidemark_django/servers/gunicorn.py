@@ -175,5 +175,5 @@ def _watch_sync(agent: Agent, worker: Any, queues: list[listeners.ListenerWatch]
         return Reading(capacity=1, busy=len(busy), contended=waits)
 
     worker.handle = counted_handle
-    agent.request_resource = agent.add(Resource(agent.registry, "worker", "gunicorn-sync", read))
+    agent.request_resource = agent.sync_worker = agent.add(Resource(agent.registry, "worker", "gunicorn-sync", read))
     agent.connections.http = lambda: len(busy)
