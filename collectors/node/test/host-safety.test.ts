@@ -132,10 +132,14 @@ describe("the agent in somebody's process", () => {
   });
 
   it("is off with TIDEMARK_DISABLED, and with a setting that cannot be used", async () => {
-    for (const setting of [{ TIDEMARK_DISABLED: "1" }, { TIDEMARK_EXPORT_INTERVAL: "soon" }]) {
+    const wrong = 'tidemark: the agent is off: TIDEMARK_EXPORT_INTERVAL must be a number, got "soon"\n';
+    for (const [setting, stderr] of [
+      [{ TIDEMARK_DISABLED: "1" }, ""],
+      [{ TIDEMARK_EXPORT_INTERVAL: "soon" }, wrong],
+    ] as const) {
       const program = run({ code: 'setTimeout(() => console.log("done"), 900)' }, sink.url, setting);
       expect(await program.ended).toEqual({ code: 0, signal: null });
-      expect(program.output()).toEqual({ stdout: "done\n", stderr: "" });
+      expect(program.output()).toEqual({ stdout: "done\n", stderr });
     }
     expect(sink.requests).toEqual([]);
   });

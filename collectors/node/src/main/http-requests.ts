@@ -12,6 +12,8 @@ import type { SeriesTable } from "./series.ts";
 
 const MS_PER_S = 1000;
 const { nodeTiming } = performance;
+/** The loop's idle time is read again after this long: what it can be wrong by. On a busy server it spares a call. */
+const IDLE_FRESH_MS = 0.05;
 /** Routes kept apart; further ones count as `_other`. */
 const MAX_ROUTES = 500;
 const OTHER_ROUTE = "_other";
@@ -23,24 +25,25 @@ const METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "
 const methodNumbers = new Map(METHODS.map((method, index) => [method, index]));
 const MAX_STATUS = 1000;
 
-const kWatched = Symbol("tidemark.watched");
 const kState = Symbol("tidemark.request");
 
+/** One request in flight. A connection's is used again for its next request, so that a request allocates nothing. */
 interface RequestState {
-  readonly startMs: number;
-  readonly idleMs: number;
-  readonly method: number;
+  /** Undefined when no request is in flight. */
+  request: IncomingMessage | undefined;
+  startMs: number;
+  idleMs: number;
+  method: number;
   readonly secure: number;
-  readonly context: RequestContext | undefined;
-  readonly request: IncomingMessage;
-  done: boolean;
+  context: RequestContext | undefined;
 }
 interface MeasuredSocket extends Socket {
   encrypted?: boolean;
   /** Node's own: the response that is being written, which knows its request. */
   readonly _httpMessage?: { readonly req?: MeasuredRequest } | null;
-  [kWatched]?: boolean;
+  [kState]?: RequestState;
 }
+/** A request that was pipelined behind another keeps its state itself. */
 interface MeasuredRequest extends IncomingMessage {
   [kState]?: RequestState;
 }
@@ -67,6 +70,13 @@ export class HttpRequests {
   readonly #active: (Value | undefined)[] = [];
   readonly #onEnd: RequestEnd;
   #latest: RequestState | undefined;
+  #idleMs = 0;
+  #idleReadMs = Number.NEGATIVE_INFINITY;
+  // What the last request was counted in, which is mostly where the next one goes.
+  #lastRoute: RouteSeries | undefined;
+  #lastName: string | undefined;
+  #lastKey = -1;
+  #lastDurations: Histogram | undefined;
   #onSecureClose: (this: Socket) => void = () => {};
 
   constructor(series: SeriesTable, control: Control, contexts: RequestContexts, onEnd: RequestEnd) {
@@ -92,72 +102,103 @@ export class HttpRequests {
     };
   }
 
-  /** To be called when a connection closes: a request still in flight on it was aborted. */
+  /** To be called when a connection closes: requests still in flight on it were aborted. */
   connectionClosed(socket: Socket): void {
-    const state = (socket as MeasuredSocket)._httpMessage?.req?.[kState];
-    if (state !== undefined && !state.done) this.#end(state, ABORTED_STATUS);
+    const measured = socket as MeasuredSocket;
+    const state = measured[kState];
+    if (state?.request !== undefined) this.#end(state, ABORTED_STATUS);
+    const pipelined = measured._httpMessage?.req?.[kState];
+    if (pipelined?.request !== undefined) this.#end(pipelined, ABORTED_STATUS);
   }
 
   /** The route of the request that started last, if it is still in flight: a hint to what blocks the loop. */
   get latestRoute(): string | undefined {
-    return this.#latest === undefined || this.#latest.done ? undefined : routeOf(this.#latest.request);
+    const request = this.#latest?.request;
+    return request === undefined ? undefined : routeOf(request);
   }
 
   #started({ request, socket }: Message): void {
-    const measured = socket as MeasuredSocket;
-    const method = methodNumbers.get(request.method ?? "") ?? METHODS.length;
-    const secure = measured.encrypted === true ? 1 : 0;
-    const startMs = performance.now();
-    const context = this.#contexts.enabled ? new RequestContext(request, startMs) : undefined;
-    // TLS wraps the counted connection in a socket of its own.
-    if (secure === 1 && measured[kWatched] !== true) {
-      measured[kWatched] = true;
-      measured.on("close", this.#onSecureClose);
+    let state = (socket as MeasuredSocket)[kState];
+    if (state === undefined) state = this.#watch(socket);
+    else if (state.request !== undefined) {
+      state = newState(state.secure);
+      (request as MeasuredRequest)[kState] = state;
     }
-    const state: RequestState = {
-      startMs,
-      idleMs: nodeTiming.idleTime,
-      method,
-      secure,
-      context,
-      request,
-      done: false,
-    };
-    (request as MeasuredRequest)[kState] = state;
+    const startMs = performance.now();
+    state.request = request;
+    state.startMs = startMs;
+    state.idleMs = this.#idleAt(startMs);
+    state.method = request.method === "GET" ? 0 : (methodNumbers.get(request.method ?? "") ?? METHODS.length);
     this.#latest = state;
-    this.#activeRequests(method, secure).add(1);
-    if (context !== undefined) this.#contexts.enter(context);
+    this.#activeRequests(state.method, state.secure).add(1);
+    if (!this.#contexts.enabled) return;
+    state.context = new RequestContext(request, startMs);
+    this.#contexts.enter(state.context);
   }
 
-  #finished({ request, response }: Message): void {
-    const state = (request as MeasuredRequest)[kState];
-    if (state !== undefined && !state.done) this.#end(state, response.statusCode);
+  /** The first request of a connection. */
+  #watch(socket: MeasuredSocket): RequestState {
+    const state = newState(socket.encrypted === true ? 1 : 0);
+    socket[kState] = state;
+    // TLS wraps the counted connection in a socket of its own.
+    if (state.secure === 1) socket.on("close", this.#onSecureClose);
+    return state;
+  }
+
+  /** Milliseconds the loop has waited for events since its start. */
+  #idleAt(nowMs: number): number {
+    if (nowMs - this.#idleReadMs > IDLE_FRESH_MS) {
+      this.#idleMs = nodeTiming.idleTime;
+      this.#idleReadMs = nowMs;
+    }
+    return this.#idleMs;
+  }
+
+  #finished({ request, response, socket }: Message): void {
+    let state = (socket as MeasuredSocket)[kState];
+    if (state?.request !== request) state = (request as MeasuredRequest)[kState];
+    if (state?.request === request) this.#end(state, response.statusCode);
   }
 
   #end(state: RequestState, status: number): void {
-    state.done = true;
-    if (this.#latest === state) this.#latest = undefined;
-    this.#activeRequests(state.method, state.secure).add(-1);
+    const { method, secure, context } = state;
+    const name = routeOf(state.request!);
+    state.request = undefined;
+    state.context = undefined;
+    this.#activeRequests(method, secure).add(-1);
     const epoch = this.#control.epoch;
     const nowMs = performance.now();
     const durationMs = nowMs - state.startMs;
-    const route = this.#route(routeOf(state.request));
-    const key = (state.method * 2 + state.secure) * MAX_STATUS + status;
+    const key = (method * 2 + secure) * MAX_STATUS + status;
+    let route = this.#lastRoute;
+    let durations = this.#lastDurations;
+    if (route === undefined || durations === undefined || key !== this.#lastKey || name !== this.#lastName) {
+      route = this.#route(name);
+      durations = this.#durations(route, key, state, status);
+      this.#lastRoute = route;
+      this.#lastDurations = durations;
+      this.#lastName = name;
+      this.#lastKey = key;
+    }
+    durations.record(durationMs / MS_PER_S, epoch);
+    const idleMs = this.#idleAt(nowMs) - state.idleMs;
+    route.loopActive.record(Math.max(0, durationMs - idleMs) / MS_PER_S, epoch);
+    if (context !== undefined) this.#endContext(context, route, nowMs, epoch);
+  }
+
+  #durations(route: RouteSeries, key: number, { method, secure }: RequestState, status: number): Histogram {
     let durations = route.durations.get(key);
     if (durations === undefined) {
       durations = this.#series.histogram("http.server.request.duration", {
-        "http.request.method": METHODS[state.method] ?? "_OTHER",
-        "url.scheme": state.secure === 1 ? "https" : "http",
+        "http.request.method": METHODS[method] ?? "_OTHER",
+        "url.scheme": secure === 1 ? "https" : "http",
         ...(status === ABORTED_STATUS ? { "error.type": "aborted" } : { "http.response.status_code": status }),
         ...(status >= SERVER_ERROR_STATUS ? { "error.type": String(status) } : {}),
         ...route.attributes,
       });
       route.durations.set(key, durations);
     }
-    durations.record(durationMs / MS_PER_S, epoch);
-    const idleMs = nodeTiming.idleTime - state.idleMs;
-    route.loopActive.record(Math.max(0, durationMs - idleMs) / MS_PER_S, epoch);
-    if (state.context !== undefined) this.#endContext(state.context, route, nowMs, epoch);
+    return durations;
   }
 
   #endContext(context: RequestContext, route: RouteSeries, nowMs: number, epoch: number): void {
@@ -204,6 +245,11 @@ export class HttpRequests {
     }
     return value;
   }
+}
+
+function newState(secure: number): RequestState {
+  // The numbers are fractions from the start, so that they are stored in place.
+  return { request: undefined, startMs: 0.5, idleMs: 0.5, method: 0, secure, context: undefined };
 }
 
 interface Message {
