@@ -50,18 +50,21 @@ const NO_SLOPE = -2;
 
 /**
  * What one more connection costs, per runtime and kind: the agents' own fits, made of a point per second over rising connections.
- * A regression over what is stored would take any growth of memory meanwhile for the connections' price.
+ * A regression over what is stored would take any growth of memory meanwhile for the connections' price. The fit must stand in half of
+ * the exports near the peak: one rise in which something else grew too does not count against those that show nothing.
  */
 const CONNECTION_COST = `SELECT name, toFloat64(multiIf(fits > 0, cost, reach < ${MIN_SPAN}, ${TOO_LITTLE}, ${NO_SLOPE})) AS value
 FROM (
   SELECT concat(runtime, ' ', kind) AS name, max(span) AS reach,
-    countIf(fitted) AS fits, ifNull(quantileExactIf(0.5)(ifNull(bytes_per_connection, 0), fitted), 0) AS cost
+    if(countIf(fitted) * 2 >= countIf(near), countIf(fitted), 0) AS fits, ifNull(quantileExactIf(0.5)(ifNull(bytes_per_connection, 0), fitted), 0) AS cost
   FROM (
     SELECT runtime, kind, bytes_per_connection, span,
+      span >= ${MIN_SPAN} AND ifNull(connections - lowest >= ${MIN_REACH} * span, 0) AS near,
       ifNull(bytes_per_connection > 0 AND fit_r2 >= ${MIN_R2} AND fit_span >= greatest(${MIN_SPAN}, ${MIN_REACH} * span), 0) AS fitted
     FROM (
-      SELECT runtime, kind, bytes_per_connection, fit_r2, fit_span,
-        ifNull(max(connections) OVER (PARTITION BY instance, kind) - min(connections) OVER (PARTITION BY instance, kind), 0) AS span
+      SELECT runtime, kind, connections, bytes_per_connection, fit_r2, fit_span,
+        min(connections) OVER (PARTITION BY instance, kind) AS lowest,
+        ifNull(max(connections) OVER (PARTITION BY instance, kind) - lowest, 0) AS span
       FROM tidemark.connection_memory
       WHERE $__timeFilter(ts) AND ${BOTH} AND ${VARIABLE_FILTER}
     )

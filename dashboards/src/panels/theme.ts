@@ -16,19 +16,19 @@ export const RUNTIME_COLOURS: SeriesColours = {
   "/django.*p99/i": DJANGO.dark,
 };
 
-/** A dozen resources of two runtimes: the hue says whose, shade and dashes say what. */
+/** A dozen resources of two runtimes: the hue says whose, shade and dashes say what. Middle shades, to be read on white and on black. */
 export const RESOURCE_COLOURS: SeriesColours = {
   "/^node/": NODE.main,
-  "/^node event_loop/": NODE.dark,
+  "/^node event_loop/": "#2C8A20",
   "/^node thread_pool/": "#37A85E",
   "/^node db_pool/": "#8DB33A",
   "/^node (cpu|listen_queue)/": "#9CBFA0",
   "/^django/": DJANGO.main,
-  "/^django (thread_pool|worker)/": DJANGO.dark,
+  "/^django (thread_pool|worker)/": "#2464CC",
   "/^django event_loop/": "#5BA3F5",
   "/^django executor/": "#3FA7D6",
   "/^django (db_pool|channel_layer)/": "#6C7BE0",
-  "/^django gil/": "#1B3A6B",
+  "/^django gil/": "#4D6FB0",
   "/^django (cpu|listen_queue)/": "#A0B4CF",
 };
 

@@ -9,6 +9,8 @@ import { legend } from "./legend.ts";
 import type { PanelData, PanelType } from "./panel-view.ts";
 
 const BAR_MAX_PX = 100;
+/** In a narrower panel a legend at the right stands below. */
+const LEGEND_RIGHT_MIN_PX = 520;
 
 interface LineOptions {
   drawStyle?: string;
@@ -287,7 +289,7 @@ export const timeseries: PanelType = (body) => {
         );
         this.update(data);
       });
-      body.classList.toggle("legend-right", placement === "right");
+      body.classList.toggle("legend-right", placement === "right" && body.clientWidth >= LEGEND_RIGHT_MIN_PX);
       draw();
     },
     resize() {
