@@ -13,6 +13,7 @@ import otlpRoutes from "./routes/otlp.ts";
 import { Decoder } from "./rows/decoder.ts";
 import { BatchWriter } from "./writer/batch-writer.ts";
 import { ClickHouse } from "./writer/clickhouse.ts";
+import { Reach } from "./writer/reach.ts";
 
 const MS_PER_S = 1000;
 const REQUEST_TIMEOUT_MS = 60_000;
@@ -86,8 +87,12 @@ export async function buildApp(
   const telemetry = new Telemetry({
     log,
     series: () => decoder.series,
-    clickhouseHealthy: () => writer.healthy,
+    clickhouseHealthy: () => reach.state === "ok" && writer.healthy,
     now,
+  });
+  const reach = new Reach(clickhouse, (state, reason) => {
+    if (state === "ok") app.log.info("ClickHouse is reached and has its tables");
+    else app.log.warn({ clickhouse: state, reason }, "ClickHouse does not take data, it is kept in the log");
   });
   telemetry.damagedSegments.inc(damagedSegments);
 
@@ -102,8 +107,14 @@ export async function buildApp(
     checkToken: tokenCheck(config.token),
     stopping: () => stopping,
   });
-  await app.register(healthRoutes, { log, clickhouseHealthy: () => writer.healthy, stopping: () => stopping });
+  await app.register(healthRoutes, {
+    log,
+    clickhouse: () => reach.state,
+    inserting: () => writer.healthy,
+    stopping: () => stopping,
+  });
 
+  reach.start();
   writer.start();
   const flush = setInterval(() => {
     // While the writer is behind, the open segment grows: fewer, larger inserts catch up faster.
@@ -115,6 +126,7 @@ export async function buildApp(
   });
   app.addHook("onClose", async () => {
     clearInterval(flush);
+    reach.stop();
     await log.stop();
     const deadline = performance.now() + DRAIN_MS;
     while (log.closedSegments > 0 && writer.healthy && performance.now() < deadline) {

@@ -15,7 +15,7 @@ import {
   STATUS,
   TRACES,
 } from "./otlp-messages.ts";
-import { temporaryDirectory } from "./processes.ts";
+import { temporaryDirectory, until } from "./processes.ts";
 import { randomSource } from "./random.ts";
 
 const NOW = Date.UTC(2026, 0, 15, 12);
@@ -161,8 +161,15 @@ describe("OTLP replies", () => {
 
   test("reports health, readiness and metrics while ClickHouse is away", async () => {
     expect((await app.inject({ url: "/healthz" })).statusCode).toBe(200);
-    expect((await app.inject({ url: "/readyz" })).json()).toMatchObject({ status: "ready" });
-    expect((await app.inject({ url: "/metrics" })).payload).toContain("tidemark_ingest_queue_bytes");
+    const ready = await until("ClickHouse to be found away", async () => {
+      const reply = await app.inject({ url: "/readyz" });
+      expect(reply.statusCode).toBe(503);
+      return reply.json().clickhouse === "unreachable" && reply.json();
+    });
+    expect(ready).toMatchObject({ status: "ClickHouse does not take data" });
+    const { payload } = await app.inject({ url: "/metrics" });
+    expect(payload).toContain("tidemark_ingest_queue_bytes");
+    expect(payload).toContain("tidemark_ingest_clickhouse_up 0");
   });
 });
 

@@ -572,6 +572,25 @@ describe("ClickHouse away and refusing", () => {
     ]);
   });
 
+  test("is ready only while ClickHouse answers and has its tables", async () => {
+    const readyz = async (app: FastifyInstance) => {
+      const reply = await app.inject({ url: "/readyz" });
+      return `${reply.statusCode} ${reply.json().clickhouse}`;
+    };
+    const elsewhere = new URL(engine.url);
+    elsewhere.pathname = "/not_migrated";
+    await withApp({ clickhouseUrl: elsewhere.href }, async (app) => {
+      await until("the tables to be missed", async () => (await readyz(app)) === "503 tables missing");
+    });
+    await withApp({}, async (app) => {
+      await until("readiness", async () => (await readyz(app)) === "200 ok");
+      await engine.stop("SIGKILL");
+      await until("ClickHouse to be missed without an insert", async () => (await readyz(app)) === "503 unreachable");
+      await engine.start();
+      await until("readiness again", async () => (await readyz(app)) === "200 ok");
+    });
+  });
+
   test("sets rows aside that ClickHouse refuses for good, and the rest goes on", async () => {
     const refusing = createServer(async (request, response) => {
       const chunks: Buffer[] = [];

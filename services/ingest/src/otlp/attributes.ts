@@ -1,4 +1,3 @@
-import { isUtf8 } from "node:buffer";
 import { BYTES, FIXED64, signedText, VARINT, type Wire } from "./wire.ts";
 
 /** Deepest nesting of arrays and maps in an attribute that is read. Source: the default of Google's protobuf parsers. */
@@ -11,13 +10,6 @@ type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
 /** Text of a protobuf string; bytes that are not UTF-8 become U+FFFD, so that no row breaks a reader downstream. */
 export function text(wire: Wire, start: number, end: number): string {
   return start === end ? "" : wire.bytes.toString("utf8", start, end);
-}
-
-/** Whether the bytes may be copied into a column as they are. */
-export function isCleanText(wire: Wire, start: number, end: number): boolean {
-  const bytes = wire.bytes;
-  for (let i = start; i < end; i++) if (bytes[i]! >= 0x80) return isUtf8(bytes.subarray(start, end));
-  return true;
 }
 
 /**

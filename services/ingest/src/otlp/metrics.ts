@@ -1,5 +1,5 @@
 import { text } from "./attributes.ts";
-import { type DenseBuckets, type MetricKind, type MetricSink, Point, type Temporality } from "./point.ts";
+import { type DenseBuckets, type MetricKind, type MetricSink, type Numbers, Point, type Temporality } from "./point.ts";
 import { BYTES, FIXED64, VARINT, Wire } from "./wire.ts";
 
 const KINDS: Readonly<Record<number, MetricKind>> = {
@@ -230,7 +230,7 @@ function readHistogram(wire: Wire, end: number): void {
         point.count = wire.hi * 4294967296 + wire.lo;
         break;
       case (5 << 3) | FIXED64:
-        point.sum = wire.double(end);
+        point.sumValue = wire.double(end);
         break;
       case (6 << 3) | FIXED64:
         wire.fixed64(end);
@@ -238,10 +238,9 @@ function readHistogram(wire: Wire, end: number): void {
         break;
       case (6 << 3) | BYTES: {
         const stop = wire.span(end);
-        while (wire.pos < stop) {
-          wire.fixed64(stop);
-          point.buckets.push(wire.hi * 4294967296 + wire.lo);
-        }
+        if ((stop - wire.pos) % 8 !== 0) wire.fail("truncated 64-bit value");
+        if (stop > wire.pos) point.sawBuckets(wire.pos, stop);
+        wire.pos = stop;
         break;
       }
       case (7 << 3) | FIXED64:
@@ -249,7 +248,9 @@ function readHistogram(wire: Wire, end: number): void {
         break;
       case (7 << 3) | BYTES: {
         const stop = wire.span(end);
-        while (wire.pos < stop) point.bounds.push(wire.double(stop));
+        if ((stop - wire.pos) % 8 !== 0) wire.fail("truncated 64-bit value");
+        if (stop > wire.pos) point.sawBounds(wire.pos, stop);
+        wire.pos = stop;
         break;
       }
       case (10 << 3) | VARINT:
@@ -257,10 +258,10 @@ function readHistogram(wire: Wire, end: number): void {
         point.flags = wire.lo;
         break;
       case (11 << 3) | FIXED64:
-        point.min = wire.double(end);
+        point.minValue = wire.double(end);
         break;
       case (12 << 3) | FIXED64:
-        point.max = wire.double(end);
+        point.maxValue = wire.double(end);
         break;
       default:
         wire.skip(tag, end);
@@ -288,7 +289,7 @@ function readExponential(wire: Wire, end: number): void {
         point.count = wire.hi * 4294967296 + wire.lo;
         break;
       case (5 << 3) | FIXED64:
-        point.sum = wire.double(end);
+        point.sumValue = wire.double(end);
         break;
       case (6 << 3) | VARINT:
         point.scale = readSigned(wire, end);
@@ -308,10 +309,10 @@ function readExponential(wire: Wire, end: number): void {
         point.flags = wire.lo;
         break;
       case (12 << 3) | FIXED64:
-        point.min = wire.double(end);
+        point.minValue = wire.double(end);
         break;
       case (13 << 3) | FIXED64:
-        point.max = wire.double(end);
+        point.maxValue = wire.double(end);
         break;
       default:
         wire.skip(tag, end);
@@ -325,10 +326,37 @@ function readBuckets(wire: Wire, end: number, into: DenseBuckets): void {
     if (tag === 8) into.offset = readSigned(wire, end);
     else if (tag === 16) into.counts.push(wire.varint(end));
     else if (tag === 18) {
-      const stop = wire.span(end);
-      while (wire.pos < stop) into.counts.push(wire.varint(stop));
+      readCounts(wire, wire.span(end), into.counts);
     } else wire.skip(tag, end);
   }
+}
+
+/** Packed varints. Those of one or two bytes, which nearly all counts are, are read here. */
+function readCounts(wire: Wire, end: number, into: Numbers): void {
+  const { bytes } = wire;
+  into.reserve(end - wire.pos);
+  const { values } = into;
+  let length = into.length;
+  let pos = wire.pos;
+  while (pos < end) {
+    const first = bytes[pos]!;
+    if (first < 0x80) {
+      values[length++] = first;
+      pos++;
+      continue;
+    }
+    const second = bytes[pos + 1]!;
+    if (pos + 1 < end && second < 0x80) {
+      values[length++] = (first & 0x7f) | (second << 7);
+      pos += 2;
+      continue;
+    }
+    wire.pos = pos;
+    values[length++] = wire.varint(end);
+    pos = wire.pos;
+  }
+  wire.pos = pos;
+  into.length = length;
 }
 
 function readSummary(wire: Wire, end: number): void {
@@ -351,7 +379,7 @@ function readSummary(wire: Wire, end: number): void {
         point.count = wire.hi * 4294967296 + wire.lo;
         break;
       case (5 << 3) | FIXED64:
-        point.sum = wire.double(end);
+        point.sumValue = wire.double(end);
         break;
       case (6 << 3) | BYTES: {
         const stop = wire.span(end);

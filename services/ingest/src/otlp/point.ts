@@ -1,16 +1,20 @@
-import type { Wire } from "./wire.ts";
+import { unsigned, type Wire } from "./wire.ts";
 
 /** Numbers that grow; `length` is set to 0 between points. */
 export class Numbers {
   values = new Float64Array(64);
   length = 0;
 
+  /** Makes room for `extra` more, to be written into `values` directly. */
+  reserve(extra: number): void {
+    if (this.length + extra <= this.values.length) return;
+    const grown = new Float64Array(Math.max(this.length + extra, this.values.length * 2));
+    grown.set(this.values);
+    this.values = grown;
+  }
+
   push(value: number): void {
-    if (this.length === this.values.length) {
-      const grown = new Float64Array(this.length * 2);
-      grown.set(this.values);
-      this.values = grown;
-    }
+    if (this.length === this.values.length) this.reserve(1);
     this.values[this.length++] = value;
   }
 }
@@ -53,15 +57,21 @@ export class Point {
   intLo = 0;
   intHi = 0;
   count = 0;
-  sum: number | undefined;
-  min: number | undefined;
-  max: number | undefined;
+  /** NaN when the point has none, or has NaN. */
+  sumValue = Number.NaN;
+  minValue = Number.NaN;
+  maxValue = Number.NaN;
   scale = 0;
   zero = 0;
   readonly positive = new DenseBuckets();
   readonly negative = new DenseBuckets();
-  readonly bounds = new Numbers();
-  readonly buckets = new Numbers();
+  private readonly boundNumbers = new Numbers();
+  private readonly bucketNumbers = new Numbers();
+  /** Packed bounds and bucket counts that nobody asked for yet: where they lie in `wire.bytes`; `end` 0 for none. */
+  boundsStart = 0;
+  boundsEnd = 0;
+  bucketsStart = 0;
+  bucketsEnd = 0;
   /** Quantiles of a summary and their values, pairwise. */
   readonly quantiles = new Numbers();
   readonly quantileValues = new Numbers();
@@ -81,9 +91,9 @@ export class Point {
     this.flags = 0;
     this.value = "none";
     this.count = 0;
-    this.sum = undefined;
-    this.min = undefined;
-    this.max = undefined;
+    this.sumValue = Number.NaN;
+    this.minValue = Number.NaN;
+    this.maxValue = Number.NaN;
   }
 
   beginDistribution(): void {
@@ -91,10 +101,57 @@ export class Point {
     this.zero = 0;
     this.positive.clear();
     this.negative.clear();
-    this.bounds.length = 0;
-    this.buckets.length = 0;
+    this.boundNumbers.length = 0;
+    this.bucketNumbers.length = 0;
+    this.boundsEnd = 0;
+    this.bucketsEnd = 0;
     this.quantiles.length = 0;
     this.quantileValues.length = 0;
+  }
+
+  get sum(): number | undefined {
+    return Number.isNaN(this.sumValue) ? undefined : this.sumValue;
+  }
+  get min(): number | undefined {
+    return Number.isNaN(this.minValue) ? undefined : this.minValue;
+  }
+  get max(): number | undefined {
+    return Number.isNaN(this.maxValue) ? undefined : this.maxValue;
+  }
+
+  get bounds(): Numbers {
+    if (this.boundsEnd !== 0) {
+      const { view } = this.wire;
+      for (let at = this.boundsStart; at < this.boundsEnd; at += 8) this.boundNumbers.push(view.getFloat64(at, true));
+      this.boundsEnd = 0;
+    }
+    return this.boundNumbers;
+  }
+
+  get buckets(): Numbers {
+    if (this.bucketsEnd !== 0) {
+      const { view } = this.wire;
+      for (let at = this.bucketsStart; at < this.bucketsEnd; at += 8) {
+        this.bucketNumbers.push(unsigned(view.getUint32(at, true), view.getUint32(at + 4, true)));
+      }
+      this.bucketsEnd = 0;
+    }
+    return this.bucketNumbers;
+  }
+
+  /** Remembers packed bounds, unless some came before: those are read, as parts of one list. */
+  sawBounds(start: number, end: number): void {
+    const before = this.bounds;
+    this.boundsStart = start;
+    this.boundsEnd = end;
+    if (before.length > 0) void this.bounds;
+  }
+
+  sawBuckets(start: number, end: number): void {
+    const before = this.buckets;
+    this.bucketsStart = start;
+    this.bucketsEnd = end;
+    if (before.length > 0) void this.buckets;
   }
 
   /** The sender says that it has no value for this interval. */

@@ -121,8 +121,10 @@ export class Telemetry {
       return since === undefined ? 0 : Math.max(0, (now() - since) / MS_PER_S);
     });
     gauge("tidemark_ingest_series", "Series and metrics in memory.", series);
-    gauge("tidemark_ingest_clickhouse_up", "1 when the last insert that was tried got through.", () =>
-      clickhouseHealthy() ? 1 : 0,
+    gauge(
+      "tidemark_ingest_clickhouse_up",
+      "1 when ClickHouse answers, has its tables and took the last inserts.",
+      () => (clickhouseHealthy() ? 1 : 0),
     );
   }
 

@@ -1,25 +1,34 @@
 import type { FastifyInstance } from "fastify";
 import type { DurableLog } from "../log/durable-log.ts";
+import type { Reachability } from "../writer/reach.ts";
 
 export interface HealthOptions {
   readonly log: DurableLog;
-  readonly clickhouseHealthy: () => boolean;
+  /** What ClickHouse answered last: see `Reach`. */
+  readonly clickhouse: () => Reachability;
+  /** ClickHouse took the last inserts that were tried. */
+  readonly inserting: () => boolean;
   readonly stopping: () => boolean;
 }
 
 /**
- * /healthz: the process runs. /readyz: it can acknowledge data; ClickHouse being away does not make it unready, because
- * it goes on acknowledging. /metrics: Prometheus text.
+ * /healthz: the process runs, and acknowledges data. /readyz: the data also reaches ClickHouse; the status says what is
+ * in the way, though data goes on being acknowledged until the log is full. /metrics: Prometheus text.
  */
 export default async function healthRoutes(app: FastifyInstance, options: HealthOptions): Promise<void> {
-  const { log, clickhouseHealthy, stopping } = options;
+  const { log, clickhouse, inserting, stopping } = options;
   app.get("/healthz", async () => ({ status: "ok" }));
   app.get("/readyz", async (_request, reply) => {
-    const ready = !stopping() && !log.full;
-    reply.status(ready ? 200 : 503);
+    const reachable = clickhouse();
+    const clickhouseState = reachable === "ok" && !inserting() ? "failing" : reachable;
+    let status = "ready";
+    if (stopping()) status = "stopping";
+    else if (log.full) status = "log full";
+    else if (clickhouseState !== "ok") status = "ClickHouse does not take data";
+    reply.status(status === "ready" ? 200 : 503);
     return {
-      status: ready ? "ready" : stopping() ? "stopping" : "log full",
-      clickhouse: clickhouseHealthy() ? "ok" : "failing",
+      status,
+      clickhouse: clickhouseState,
       queueBytes: log.queuedBytes,
     };
   });

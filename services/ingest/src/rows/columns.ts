@@ -1,11 +1,24 @@
+import { isUtf8 } from "node:buffer";
+
+/** Bytes and the same bytes as a view: what `Wire` is. */
+export interface Source {
+  readonly bytes: Buffer;
+  readonly view: DataView;
+}
+
 const FIRST_CAPACITY = 256;
 const TWO_32 = 4294967296;
 
 /** Bytes that grow. */
 export class Bytes {
-  buffer = Buffer.allocUnsafeSlow(FIRST_CAPACITY);
-  view = new DataView(this.buffer.buffer, this.buffer.byteOffset, this.buffer.byteLength);
+  buffer: Buffer;
+  view: DataView;
   length = 0;
+
+  constructor(capacity = FIRST_CAPACITY) {
+    this.buffer = Buffer.allocUnsafeSlow(capacity);
+    this.view = new DataView(this.buffer.buffer, this.buffer.byteOffset, this.buffer.byteLength);
+  }
 
   reserve(extra: number): void {
     const needed = this.length + extra;
@@ -46,6 +59,13 @@ export class Bytes {
 
   /** A whole number, negative ones in two's complement; exact up to 2^53. */
   integer(value: number): void {
+    if (value >= 0 && value < TWO_32) {
+      this.reserve(8);
+      this.view.setUint32(this.length, value, true);
+      this.view.setInt32(this.length + 4, 0, true);
+      this.length += 8;
+      return;
+    }
     const hi = Math.floor(value / TWO_32);
     this.u64(value - hi * TWO_32, hi);
   }
@@ -88,6 +108,37 @@ export class Bytes {
     this.length += size;
   }
 
+  /**
+   * Copies a short run of bytes, a word at a time: cheaper than a call out of JavaScript up to some hundred bytes.
+   * Returns the bits that any of its bytes has: `& 0x80` says whether all of them are ASCII.
+   */
+  run(source: DataView, start: number, end: number): number {
+    this.reserve(end - start);
+    const { view } = this;
+    let at = this.length;
+    let pos = start;
+    let bits = 0;
+    for (; pos + 4 <= end; pos += 4, at += 4) {
+      const word = source.getInt32(pos, true);
+      bits |= word;
+      view.setInt32(at, word, true);
+    }
+    bits |= (bits >>> 16) | (bits >>> 8) | (bits >>> 24);
+    for (; pos < end; pos++, at++) {
+      const byte = source.getUint8(pos);
+      bits |= byte;
+      view.setUint8(at, byte);
+    }
+    this.length = at;
+    return bits;
+  }
+
+  /** Appends a run of its own bytes again. */
+  repeat(start: number, end: number): void {
+    this.reserve(end - start);
+    this.run(this.view, start, end);
+  }
+
   append(other: Bytes): void {
     this.raw(other.buffer, 0, other.length);
   }
@@ -104,6 +155,8 @@ export class Bytes {
 export interface Column {
   readonly type: string;
   readonly rows: number;
+  /** Bytes that `prefix` and `values` will write, or a few more. */
+  readonly size: number;
   prefix(out: Bytes): void;
   values(out: Bytes): void;
   clear(): void;
@@ -121,6 +174,9 @@ export class Fixed implements Column {
   get rows(): number {
     return this.bytes.length / this.width;
   }
+  get size(): number {
+    return this.bytes.length;
+  }
   prefix(): void {}
   values(out: Bytes): void {
     out.append(this.bytes);
@@ -135,15 +191,58 @@ export class Text implements Column {
   readonly bytes = new Bytes();
   rows = 0;
 
+  get size(): number {
+    return this.bytes.length;
+  }
+
   push(value: string): void {
     this.bytes.text(value);
     this.rows++;
   }
-  /** Copies UTF-8 bytes as they are. */
-  pushRaw(source: Uint8Array, start: number, end: number): void {
-    this.bytes.varint(end - start);
-    this.bytes.raw(source, start, end);
+  /** Copies a protobuf string; bytes that are not UTF-8 become U+FFFD, so that no row breaks a reader downstream. */
+  pushRaw(source: Source, start: number, end: number): void {
+    const { bytes } = this;
+    const size = end - start;
+    if (size >= LONG_RUN) {
+      if (isUtf8(source.bytes.subarray(start, end))) {
+        bytes.varint(size);
+        bytes.raw(source.bytes, start, end);
+      } else bytes.text(source.bytes.toString("utf8", start, end));
+      this.rows++;
+      return;
+    }
+    const before = bytes.length;
+    bytes.byte(size);
+    if ((bytes.run(source.view, start, end) & 0x80) !== 0 && !isUtf8(source.bytes.subarray(start, end))) {
+      bytes.length = before;
+      bytes.text(source.bytes.toString("utf8", start, end));
+    }
     this.rows++;
+  }
+  /** The bytes in lower-case hexadecimal; empty when all of them are zero: ids as the OpenTelemetry exporter has them. */
+  pushId(source: Source, start: number, end: number): void {
+    const { bytes } = this;
+    const size = end - start;
+    this.rows++;
+    if (size >= LONG_RUN / 2) {
+      const zero = source.bytes.subarray(start, end).every((byte) => byte === 0);
+      bytes.text(zero ? "" : source.bytes.toString("hex", start, end));
+      return;
+    }
+    bytes.reserve(1 + 2 * size);
+    const { view } = bytes;
+    let at = bytes.length + 1;
+    let bits = 0;
+    for (let pos = start; pos < end; pos++, at += 2) {
+      const byte = source.bytes[pos]!;
+      bits |= byte;
+      view.setUint16(at, HEX[byte]!, true);
+    }
+    if (bits === 0) bytes.byte(0);
+    else {
+      bytes.view.setUint8(bytes.length, 2 * size);
+      bytes.length = at;
+    }
   }
   prefix(): void {}
   values(out: Bytes): void {
@@ -155,26 +254,90 @@ export class Text implements Column {
   }
 }
 
+/** Bytes from which on a native copy is cheaper than a loop, and the length in front of a text takes a second byte. */
+const LONG_RUN = 128;
+/** Two lower-case hexadecimal digits of every byte, as they lie in memory. */
+const HEX = Uint16Array.from({ length: 256 }, (_, byte) => {
+  const digits = byte.toString(16).padStart(2, "0");
+  return digits.charCodeAt(0) | (digits.charCodeAt(1) << 8);
+});
+
 const DICTIONARY_VERSION = 1;
+/** Version, kind of the indices, sizes of the dictionary and the indices. */
+const WORDS_HEADER_BYTES = 4 * 8;
+const REMEMBERED = 1024;
+const LONGEST_REMEMBERED = 128;
 const HAS_ADDITIONAL_KEYS = 1 << 9;
+
+/** A text by its bytes, and its number in the block of that generation. */
+interface Remembered {
+  readonly raw: Uint8Array;
+  readonly value: string;
+  number: number;
+  generation: number;
+}
 
 /** `LowCardinality(String)`: every distinct text once, and a number per row. */
 export class Words implements Column {
   readonly type = "LowCardinality(String)";
   private readonly numbers = new Map<string, number>();
   private readonly dictionary = new Text();
+  /** The text pushed last, which is often the next one too. */
+  private lastValue: string | undefined;
+  private lastNumber = 0;
+  /** Texts by a hash of their bytes, kept over blocks; of two with one hash the later one stays. */
+  private readonly remembered: (Remembered | undefined)[] = new Array(REMEMBERED).fill(undefined);
+  private generation = 0;
   private indices = new Uint32Array(FIRST_CAPACITY);
   rows = 0;
 
   /** The number of a text in this block, to be pushed any number of times. */
   intern(value: string): number {
+    if (value === this.lastValue) return this.lastNumber;
     let number = this.numbers.get(value);
     if (number === undefined) {
       number = this.numbers.size;
       this.numbers.set(value, number);
       this.dictionary.push(value);
     }
+    this.lastValue = value;
+    this.lastNumber = number;
     return number;
+  }
+  /** Pushes a protobuf string: one whose bytes came before is not made a string again. */
+  pushRaw(source: Source, start: number, end: number): void {
+    const { bytes } = source;
+    const size = end - start;
+    if (size > LONGEST_REMEMBERED) {
+      this.push(bytes.toString("utf8", start, end));
+      return;
+    }
+    let hash = size;
+    for (let i = start; i < end; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193);
+    hash = (hash ^ (hash >>> 15)) & (REMEMBERED - 1);
+    let known = this.remembered[hash];
+    if (known === undefined || !sameBytes(known.raw, bytes, start, end)) {
+      const value = bytes.toString("utf8", start, end);
+      known = { raw: Uint8Array.from(bytes.subarray(start, end)), value, number: 0, generation: -1 };
+      this.remembered[hash] = known;
+    }
+    if (known.generation !== this.generation) {
+      known.number = this.intern(known.value);
+      known.generation = this.generation;
+    }
+    this.pushNumber(known.number);
+  }
+  /** Pushes the rows `start` to `end` again. */
+  repeat(start: number, end: number): void {
+    for (let i = start; i < end; i++) this.pushNumber(this.indices[i]!);
+  }
+  get size(): number {
+    return WORDS_HEADER_BYTES + this.dictionary.size + (this.rows << this.widthCode);
+  }
+  /** Logarithm of the bytes of one index. */
+  private get widthCode(): number {
+    const { size } = this.numbers;
+    return size <= 0x100 ? 0 : size <= 0x10000 ? 1 : 2;
   }
   pushNumber(number: number): void {
     if (this.rows === this.indices.length) {
@@ -193,7 +356,7 @@ export class Words implements Column {
   values(out: Bytes): void {
     if (this.rows === 0) return;
     const size = this.numbers.size;
-    const widthCode = size <= 0x100 ? 0 : size <= 0x10000 ? 1 : 2;
+    const { widthCode } = this;
     out.integer(HAS_ADDITIONAL_KEYS | widthCode);
     out.integer(size);
     this.dictionary.values(out);
@@ -213,6 +376,8 @@ export class Words implements Column {
   clear(): void {
     this.numbers.clear();
     this.dictionary.clear();
+    this.lastValue = undefined;
+    this.generation++;
     this.rows = 0;
   }
 }
@@ -230,9 +395,19 @@ export class Optional implements Column {
   get rows(): number {
     return this.nulls.length;
   }
+  get size(): number {
+    return this.nulls.length + this.inner.size;
+  }
   pushFloat(value: number | undefined): void {
     this.nulls.byte(value === undefined ? 1 : 0);
     this.inner.bytes.f64(value ?? 0);
+  }
+  /** NULL for anything that is no finite number. */
+  pushFinite(value: number): void {
+    // Infinities and NaN are the only numbers whose difference with themselves is not 0.
+    const isNull = value - value !== 0;
+    this.nulls.byte(isNull ? 1 : 0);
+    this.inner.bytes.f64(isNull ? 0 : value);
   }
   pushInteger(value: number | undefined): void {
     this.nulls.byte(value === undefined ? 1 : 0);
@@ -261,6 +436,9 @@ export class List<T extends Column> implements Column {
   }
   get rows(): number {
     return this.offsets.length / 8;
+  }
+  get size(): number {
+    return this.offsets.length + this.items.size;
   }
   close(): void {
     this.offsets.integer(this.items.rows);
@@ -293,6 +471,9 @@ export class Dictionary<K extends Column, V extends Column> implements Column {
   get rows(): number {
     return this.offsets.length / 8;
   }
+  get size(): number {
+    return this.offsets.length + this.keys.size + this.items.size;
+  }
   close(): void {
     this.offsets.integer(this.keys.rows);
   }
@@ -310,4 +491,11 @@ export class Dictionary<K extends Column, V extends Column> implements Column {
     this.keys.clear();
     this.items.clear();
   }
+}
+
+export function sameBytes(raw: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
+  const length = raw.length;
+  if (length !== end - start) return false;
+  for (let i = 0; i < length; i++) if (raw[i] !== bytes[start + i]) return false;
+  return true;
 }

@@ -2,7 +2,6 @@ import { jsonToProtobuf, REQUESTS } from "../otlp/json.ts";
 import { walkMetrics } from "../otlp/metrics.ts";
 import { walkRecords } from "../otlp/records.ts";
 import type { Encoding, Signal } from "../otlp/reply.ts";
-import { Bytes } from "./columns.ts";
 import { Identities } from "./identity.ts";
 import { LogRows } from "./log-rows.ts";
 import { MetricRows, type TimeWindow } from "./metric-rows.ts";
@@ -52,7 +51,6 @@ export class Decoder {
   private readonly options: DecoderOptions;
   private readonly tables = createTables();
   private readonly rejections = new Rejections();
-  private readonly scratch = new Bytes();
   private readonly book: SeriesBook;
   private readonly metrics: MetricRows;
   private readonly spans: SpanRows;
@@ -109,10 +107,7 @@ export class Decoder {
     for (const [index, name] of TABLE_ORDER.entries()) {
       const table = this.tables[name];
       if (table.rows === 0) continue;
-      // One buffer grows to the largest block and stays; each block leaves it with a single copy.
-      this.scratch.length = 0;
-      table.write(this.scratch);
-      blocks.push({ table: index, rows: table.rows, points: table.points, bytes: Buffer.from(this.scratch.done()) });
+      blocks.push({ table: index, rows: table.rows, points: table.points, bytes: table.block() });
       points += table.points;
     }
     return {

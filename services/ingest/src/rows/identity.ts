@@ -1,5 +1,7 @@
 import { type Attribute, readAttributes } from "../otlp/attributes.ts";
 import type { Wire } from "../otlp/wire.ts";
+import { sameBytes } from "./columns.ts";
+import { quickHash } from "./hash.ts";
 
 /** Who sends: what the columns of every table say about the OTLP resource. */
 export interface Identity {
@@ -38,6 +40,8 @@ export function canonicalKey(attributes: readonly Attribute[]): string {
 /** Interns the resources of this process, at most `limit` of them; beyond that it forgets all and starts again. */
 export class Identities {
   private readonly known = new Map<string, Identity>();
+  /** The same, found by the bytes of the Resource message: a hash leads there, the bytes decide. */
+  private readonly byBytes = new Map<number, { readonly raw: Uint8Array; readonly identity: Identity }>();
   private next = 0;
   private readonly limit: number;
 
@@ -46,13 +50,30 @@ export class Identities {
   }
 
   read(wire: Wire, ranges: readonly number[]): Identity {
+    if (ranges.length !== 2) return this.resolve(wire, ranges);
+    const start = ranges[0]!;
+    const end = ranges[1]!;
+    const hash = quickHash(wire.bytes, start, end);
+    const found = this.byBytes.get(hash);
+    if (found !== undefined && sameBytes(found.raw, wire.bytes, start, end)) return found.identity;
+    const identity = this.resolve(wire, ranges);
+    if (this.byBytes.size >= this.limit) this.byBytes.clear();
+    this.byBytes.set(hash, { raw: Uint8Array.from(wire.bytes.subarray(start, end)), identity });
+    return identity;
+  }
+
+  private resolve(wire: Wire, ranges: readonly number[]): Identity {
     const raw: Attribute[] = [];
     for (let i = 0; i < ranges.length; i += 2) readAttributes(wire, ranges[i]!, ranges[i + 1]!, 1, raw);
     const attributes = canonical(raw);
     const key = canonicalKey(attributes);
     let identity = this.known.get(key);
     if (identity === undefined) {
-      if (this.known.size >= this.limit) this.known.clear();
+      if (this.known.size >= this.limit) {
+        this.known.clear();
+        // One set of attributes has one number: what is forgotten here must not be found by its bytes.
+        this.byBytes.clear();
+      }
       identity = identify(this.next++, key, attributes);
       this.known.set(key, identity);
     }

@@ -1,10 +1,9 @@
-import type { Attribute } from "../otlp/attributes.ts";
 import { readValueText } from "../otlp/attributes.ts";
 import type { RecordSink } from "../otlp/records.ts";
 import { nanosToMillis, type Wire } from "../otlp/wire.ts";
 import type { Identities, Identity } from "./identity.ts";
 import type { TimeWindow } from "./metric-rows.ts";
-import { idText, pushLabel, pushLabels, scopeAttributes } from "./record-labels.ts";
+import { idText, pushLabel, SharedLabels, scopeAttributes } from "./record-labels.ts";
 import type { Rejections } from "./rejections.ts";
 import type { Tables } from "./tables.ts";
 
@@ -25,7 +24,8 @@ export class LogRows implements RecordSink {
   private scopeSchemaUrl = "";
   private scopeName = "";
   private scopeVersion = "";
-  private scopeLabels: Attribute[] = [];
+  private readonly resourceLabels = new SharedLabels();
+  private readonly scopeLabels = new SharedLabels();
   private wire!: Wire;
 
   constructor(tables: Tables, identities: Identities, rejections: Rejections) {
@@ -41,13 +41,14 @@ export class LogRows implements RecordSink {
   resource(wire: Wire, ranges: readonly number[], schemaUrl: string): void {
     this.wire = wire;
     this.identity = this.identities.read(wire, ranges);
+    this.resourceLabels.set(this.identity.attributes);
     this.resourceSchemaUrl = schemaUrl;
   }
 
   scope(name: string, version: string, ranges: readonly number[], schemaUrl: string): void {
     this.scopeName = name;
     this.scopeVersion = version;
-    this.scopeLabels = scopeAttributes(this.wire, ranges);
+    this.scopeLabels.set(scopeAttributes(this.wire, ranges));
     this.scopeSchemaUrl = schemaUrl;
   }
 
@@ -136,11 +137,11 @@ export class LogRows implements RecordSink {
     columns.ServiceName.push(this.identity.service);
     columns.Body.push(bodyEnd > bodyStart ? readValueText(wire, bodyStart, bodyEnd) : "");
     columns.ResourceSchemaUrl.push(this.resourceSchemaUrl);
-    pushLabels(columns.ResourceAttributes, this.identity.attributes);
+    this.resourceLabels.push(columns.ResourceAttributes);
     columns.ScopeSchemaUrl.push(this.scopeSchemaUrl);
     columns.ScopeName.push(this.scopeName);
     columns.ScopeVersion.push(this.scopeVersion);
-    pushLabels(columns.ScopeAttributes, this.scopeLabels);
+    this.scopeLabels.push(columns.ScopeAttributes);
     const named = this.pushAttributes(wire, start, end);
     columns.EventName.push(eventName || named);
     this.table.points++;

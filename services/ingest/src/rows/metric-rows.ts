@@ -1,4 +1,4 @@
-import type { MetricHeader, MetricSink, Point } from "../otlp/point.ts";
+import type { DenseBuckets, MetricHeader, MetricSink, Point } from "../otlp/point.ts";
 import { nanosToMillis, type Wire } from "../otlp/wire.ts";
 import { decimalExponent, mantissa, RAW_BITS } from "./decimal.ts";
 import { difference } from "./differences.ts";
@@ -18,6 +18,7 @@ const MS_PER_S = 1000;
 const MAX_STATUS = 65535;
 const LOWEST_SCALE = -10;
 const HIGHEST_SCALE = 20;
+const TWO_32 = 4294967296;
 const MAX_STATEMENTS = 100_000;
 
 /** Times that are taken, in milliseconds since 1970. */
@@ -205,31 +206,24 @@ export class MetricRows implements MetricSink {
     series_id.bytes.u64(series.idLo, series.idHi);
     time.bytes.integer(ts);
     count.bytes.integer(point.count);
-    sum.pushFloat(finite(point.sum));
-    min.pushFloat(finite(point.min));
-    max.pushFloat(finite(point.max));
+    sum.pushFinite(point.sumValue);
+    min.pushFinite(point.minValue);
+    max.pushFinite(point.maxValue);
     table.points++;
     if (exponential) {
       const { scale, zero, positive, negative } = this.tables.exp_histograms.columns;
       scale.bytes.byte(point.scale & 0xff);
       zero.bytes.integer(point.zero);
-      for (const [column, side] of [
-        [positive, point.positive],
-        [negative, point.negative],
-      ] as const) {
-        const { counts, offset } = side;
-        for (let i = 0; i < counts.length; i++) {
-          if (counts.values[i] === 0) continue;
-          column.keys.bytes.u32(offset + i);
-          column.items.bytes.integer(counts.values[i]!);
-        }
-        column.close();
-      }
+      pushBuckets(positive, point.positive);
+      pushBuckets(negative, point.negative);
     } else {
       const { bounds, buckets } = this.tables.histograms.columns;
-      for (let i = 0; i < point.bounds.length; i++) bounds.items.bytes.f64(point.bounds.values[i]!);
+      // Packed numbers lie in the message as they lie in the column.
+      if (point.boundsEnd !== 0) bounds.items.bytes.run(point.wire.view, point.boundsStart, point.boundsEnd);
+      else for (let i = 0; i < point.bounds.length; i++) bounds.items.bytes.f64(point.bounds.values[i]!);
       bounds.close();
-      for (let i = 0; i < point.buckets.length; i++) buckets.items.bytes.integer(point.buckets.values[i]!);
+      if (point.bucketsEnd !== 0) buckets.items.bytes.run(point.wire.view, point.bucketsStart, point.bucketsEnd);
+      else for (let i = 0; i < point.buckets.length; i++) buckets.items.bytes.integer(point.buckets.values[i]!);
       buckets.close();
     }
   }
@@ -399,7 +393,48 @@ export class MetricRows implements MetricSink {
   }
 }
 
-function validBuckets({ bounds, buckets }: Point): boolean {
+/** Adds one row: the buckets that are not empty, straight into the columns of the map. */
+function pushBuckets(column: Tables["exp_histograms"]["columns"]["positive"], side: DenseBuckets): void {
+  const { counts, offset } = side;
+  const { length, values } = counts;
+  const keys = column.keys.bytes;
+  const items = column.items.bytes;
+  keys.reserve(4 * length);
+  items.reserve(8 * length);
+  const keyView = keys.view;
+  const itemView = items.view;
+  let keyAt = keys.length;
+  let itemAt = items.length;
+  for (let i = 0; i < length; i++) {
+    const count = values[i]!;
+    if (count === 0) continue;
+    keyView.setInt32(keyAt, offset + i, true);
+    keyAt += 4;
+    const hi = count < TWO_32 ? 0 : Math.floor(count / TWO_32);
+    itemView.setUint32(itemAt, count - hi * TWO_32, true);
+    itemView.setUint32(itemAt + 4, hi, true);
+    itemAt += 8;
+  }
+  keys.length = keyAt;
+  items.length = itemAt;
+  column.close();
+}
+
+function validBuckets(point: Point): boolean {
+  if (point.boundsEnd !== 0 && point.bucketsEnd !== 0) {
+    const { boundsStart, boundsEnd, bucketsStart, bucketsEnd } = point;
+    if (bucketsEnd - bucketsStart !== boundsEnd - boundsStart + 8) return false;
+    const { view } = point.wire;
+    let before = view.getFloat64(boundsStart, true);
+    if (!Number.isFinite(before)) return false;
+    for (let at = boundsStart + 8; at < boundsEnd; at += 8) {
+      const bound = view.getFloat64(at, true);
+      if (!(bound > before)) return false;
+      before = bound;
+    }
+    return true;
+  }
+  const { bounds, buckets } = point;
   if (buckets.length === 0) return bounds.length === 0;
   if (buckets.length !== bounds.length + 1) return false;
   for (let i = 1; i < bounds.length; i++) if (!(bounds.values[i]! > bounds.values[i - 1]!)) return false;

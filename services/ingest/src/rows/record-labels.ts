@@ -1,4 +1,4 @@
-import { type Attribute, isCleanText, readAttributes, readValueText, text } from "../otlp/attributes.ts";
+import { type Attribute, readAttributes, readValueText } from "../otlp/attributes.ts";
 import type { Wire } from "../otlp/wire.ts";
 import type { Dictionary, Text, Words } from "./columns.ts";
 
@@ -13,9 +13,43 @@ export function pushLabels(column: Labels, attributes: readonly Attribute[]): vo
   column.close();
 }
 
+/** The labels of a resource or scope, which many rows of one block repeat: written once, then copied. */
+export class SharedLabels {
+  private attributes: readonly Attribute[] = [];
+  private written = false;
+  private firstRow = 0;
+  private endRow = 0;
+  private start = 0;
+  private end = 0;
+
+  /** To be called for every resource or scope, and so for every block. */
+  set(attributes: readonly Attribute[]): void {
+    this.attributes = attributes;
+    this.written = false;
+  }
+
+  push(column: Labels): void {
+    const { keys, items } = column;
+    if (this.written) {
+      keys.repeat(this.firstRow, this.endRow);
+      items.bytes.repeat(this.start, this.end);
+      items.rows += this.endRow - this.firstRow;
+      column.close();
+      return;
+    }
+    this.written = true;
+    this.firstRow = items.rows;
+    this.start = items.bytes.length;
+    pushLabels(column, this.attributes);
+    this.endRow = items.rows;
+    this.end = items.bytes.length;
+  }
+}
+
 /** Reads one `KeyValue` straight into a label map's open row: a plain text value is copied without being decoded. */
 export function pushLabel(column: Labels, wire: Wire, start: number, end: number): void {
-  let key = "";
+  let keyStart = 0;
+  let keyEnd = 0;
   let valueStart = 0;
   let valueEnd = 0;
   wire.pos = start;
@@ -23,31 +57,27 @@ export function pushLabel(column: Labels, wire: Wire, start: number, end: number
     const tag = wire.tag(end);
     if (tag === 10 || tag === 18) {
       const stop = wire.span(end);
-      if (tag === 10) key = text(wire, wire.pos, stop);
-      else {
+      if (tag === 10) {
+        keyStart = wire.pos;
+        keyEnd = stop;
+      } else {
         valueStart = wire.pos;
         valueEnd = stop;
       }
       wire.pos = stop;
     } else wire.skip(tag, end);
   }
-  column.keys.push(key);
+  column.keys.pushRaw(wire, keyStart, keyEnd);
   // An AnyValue that is one string and nothing else: tag 10, its length, its bytes.
   if (valueEnd - valueStart >= 2 && wire.bytes[valueStart] === 10) {
     wire.pos = valueStart + 1;
     const stop = wire.span(valueEnd);
-    if (stop === valueEnd && isCleanText(wire, wire.pos, stop)) {
-      column.items.pushRaw(wire.bytes, wire.pos, stop);
+    if (stop === valueEnd) {
+      column.items.pushRaw(wire, wire.pos, stop);
       return;
     }
   }
   column.items.push(readValueText(wire, valueStart, valueEnd));
-}
-
-/** Pushes a protobuf string; bytes that are not UTF-8 become U+FFFD. */
-export function pushText(column: Text, wire: Wire, start: number, end: number): void {
-  if (isCleanText(wire, start, end)) column.pushRaw(wire.bytes, start, end);
-  else column.push(text(wire, start, end));
 }
 
 /** Attributes of scopes: field 3 of each of their messages. */

@@ -28,8 +28,10 @@ export interface Series {
 }
 
 interface Entry {
-  readonly raw: Uint8Array;
+  readonly raw: DataView;
   readonly series: Series;
+  /** The entry that followed last time: senders keep the order of their series. */
+  next: Entry | undefined;
 }
 
 /** A metric of one resource and scope: what its series share. */
@@ -41,8 +43,21 @@ export interface MetricContext {
   readonly runtime: string;
   readonly route: Route;
   readonly entries: Map<number, Entry>;
+  /** A stand-in whose `next` is the entry of the metric's first point. */
+  readonly before: Entry;
   readonly byKey: Map<string, Series>;
 }
+
+const EMPTY = new DataView(new ArrayBuffer(0));
+const NONE: Series = {
+  attributes: [],
+  get: new Map(),
+  idLo: 0,
+  idHi: 0,
+  digits: 0,
+  writtenAt: 0,
+  reached: undefined,
+};
 
 /**
  * Every series this process has seen, found by the raw bytes of a point's attributes.
@@ -54,6 +69,8 @@ export interface MetricContext {
 export class SeriesBook {
   private readonly contexts = new Map<string, MetricContext>();
   private readonly limit: number;
+  /** The entry of the point before this one, or a stand-in: `undefined` when that point had none. */
+  private previous: Entry | undefined;
   size = 0;
 
   constructor(limit: number) {
@@ -73,32 +90,49 @@ export class SeriesBook {
         runtime: runtimeOf(identity, scopeName),
         route: classify(header),
         entries: new Map(),
+        before: { raw: EMPTY, series: NONE, next: undefined },
         byKey: new Map(),
       };
       this.contexts.set(key, context);
       this.size++;
     }
+    this.previous = context.before;
     return context;
   }
 
-  /** The series of a point. Moves the wire when it has to read the attributes. */
+  /** The series of a point of the context asked for last. Moves the wire when it has to read the attributes. */
   find(context: MetricContext, point: Point): Series {
     if (!point.attributesContiguous) return this.resolve(context, point);
-    const { bytes } = point.wire;
+    const { bytes, view } = point.wire;
     const start = point.attributesStart;
     const end = point.attributesEnd;
+    const { previous } = this;
+    const expected = previous?.next;
+    if (expected !== undefined && sameBytes(expected.raw, view, start, end)) {
+      this.previous = expected;
+      return expected.series;
+    }
     const hash = quickHash(bytes, start, end);
-    const entry = context.entries.get(hash);
-    if (entry !== undefined && sameBytes(entry.raw, bytes, start, end)) return entry.series;
-    const series = this.resolve(context, point);
-    if (entry === undefined) context.entries.set(hash, { raw: Uint8Array.from(bytes.subarray(start, end)), series });
-    return series;
+    let entry = context.entries.get(hash);
+    if (entry === undefined) {
+      const series = this.resolve(context, point);
+      const raw = new DataView(Uint8Array.from(bytes.subarray(start, end)).buffer);
+      entry = { raw, series, next: undefined };
+      context.entries.set(hash, entry);
+    } else if (!sameBytes(entry.raw, view, start, end)) {
+      this.previous = undefined;
+      return this.resolve(context, point);
+    }
+    if (previous !== undefined) previous.next = entry;
+    this.previous = entry;
+    return entry.series;
   }
 
   /** Called between requests. Returns whether everything was forgotten. */
   trim(): boolean {
     if (this.size <= this.limit) return false;
     this.contexts.clear();
+    this.previous = undefined;
     this.size = 0;
     return true;
   }
@@ -134,9 +168,11 @@ export class SeriesBook {
   }
 }
 
-function sameBytes(raw: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
-  const length = raw.length;
+function sameBytes(raw: DataView, view: DataView, start: number, end: number): boolean {
+  const length = raw.byteLength;
   if (length !== end - start) return false;
-  for (let i = 0; i < length; i++) if (raw[i] !== bytes[start + i]) return false;
+  let i = 0;
+  for (; i + 4 <= length; i += 4) if (raw.getInt32(i, true) !== view.getInt32(start + i, true)) return false;
+  for (; i < length; i++) if (raw.getUint8(i) !== view.getUint8(start + i)) return false;
   return true;
 }

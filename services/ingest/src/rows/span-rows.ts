@@ -2,7 +2,7 @@ import type { RecordSink } from "../otlp/records.ts";
 import { nanosToMillis, unsigned, type Wire } from "../otlp/wire.ts";
 import type { Identities, Identity } from "./identity.ts";
 import type { TimeWindow } from "./metric-rows.ts";
-import { idText, pushLabel, pushLabels, pushText } from "./record-labels.ts";
+import { pushLabel, SharedLabels } from "./record-labels.ts";
 import type { Rejections } from "./rejections.ts";
 import type { Tables } from "./tables.ts";
 
@@ -11,6 +11,7 @@ const STATUSES = ["Unset", "Ok", "Error"];
 const TRACE_ID_BYTES = 16;
 const SPAN_ID_BYTES = 8;
 const NS_PER_MS = 1_000_000n;
+const FIRST_REPEATED = 96;
 
 /** Turns spans into rows of `otel_traces`, column for column as the OpenTelemetry ClickHouse exporter has them. */
 export class SpanRows implements RecordSink {
@@ -19,8 +20,11 @@ export class SpanRows implements RecordSink {
   private readonly rejections: Rejections;
   private window: TimeWindow = { now: 0, earliest: 0, latest: 0 };
   private identity!: Identity;
+  private readonly resourceLabels = new SharedLabels();
   private scopeName = "";
   private scopeVersion = "";
+  /** Tag, start and end of each attribute, event and link of the span that is being read. */
+  private repeated = new Int32Array(FIRST_REPEATED);
 
   constructor(tables: Tables, identities: Identities, rejections: Rejections) {
     this.table = tables.otel_traces;
@@ -34,6 +38,7 @@ export class SpanRows implements RecordSink {
 
   resource(wire: Wire, ranges: readonly number[]): void {
     this.identity = this.identities.read(wire, ranges);
+    this.resourceLabels.set(this.identity.attributes);
   }
 
   scope(name: string, version: string): void {
@@ -59,6 +64,7 @@ export class SpanRows implements RecordSink {
     let beginHi = 0;
     let finishLo = 0;
     let finishHi = 0;
+    let repeated = 0;
     wire.pos = start;
     while (wire.pos < end) {
       const tag = wire.tag(end);
@@ -85,6 +91,15 @@ export class SpanRows implements RecordSink {
             nameStart = wire.pos;
             nameEnd = stop;
             break;
+          case 9:
+          case 11:
+          case 13:
+            if (repeated + 3 > this.repeated.length) this.growRepeated();
+            this.repeated[repeated] = tag;
+            this.repeated[repeated + 1] = wire.pos;
+            this.repeated[repeated + 2] = stop;
+            repeated += 3;
+            break;
           case 15:
             statusStart = wire.pos;
             statusEnd = stop;
@@ -102,12 +117,10 @@ export class SpanRows implements RecordSink {
         finishHi = wire.hi;
       } else wire.skip(tag, end);
     }
-    const traceId = idText(wire, traceStart, traceEnd);
-    const spanId = idText(wire, spanStart, spanEnd);
     const parentLength = parentEnd - parentStart;
     if (
-      traceId.length !== 2 * TRACE_ID_BYTES ||
-      spanId.length !== 2 * SPAN_ID_BYTES ||
+      !isId(wire, traceStart, traceEnd, TRACE_ID_BYTES) ||
+      !isId(wire, spanStart, spanEnd, SPAN_ID_BYTES) ||
       (parentLength !== 0 && parentLength !== SPAN_ID_BYTES)
     ) {
       this.rejections.add("bad_id");
@@ -130,19 +143,19 @@ export class SpanRows implements RecordSink {
 
     const { columns } = this.table;
     columns.Timestamp.bytes.u64(beginLo, beginHi);
-    columns.TraceId.push(traceId);
-    columns.SpanId.push(spanId);
-    columns.ParentSpanId.push(idText(wire, parentStart, parentEnd));
-    pushText(columns.TraceState, wire, stateStart, stateEnd);
-    columns.SpanName.push(wire.bytes.toString("utf8", nameStart, nameEnd));
+    columns.TraceId.pushId(wire, traceStart, traceEnd);
+    columns.SpanId.pushId(wire, spanStart, spanEnd);
+    columns.ParentSpanId.pushId(wire, parentStart, parentEnd);
+    columns.TraceState.pushRaw(wire, stateStart, stateEnd);
+    columns.SpanName.pushRaw(wire, nameStart, nameEnd);
     columns.SpanKind.push(KINDS[kind] ?? KINDS[0]!);
     columns.ServiceName.push(this.identity.service);
-    pushLabels(columns.ResourceAttributes, this.identity.attributes);
+    this.resourceLabels.push(columns.ResourceAttributes);
     columns.ScopeName.push(this.scopeName);
     columns.ScopeVersion.push(this.scopeVersion);
     pushDuration(columns.Duration.bytes, beginLo, beginHi, finishLo, finishHi);
     this.pushStatus(wire, statusStart, statusEnd);
-    this.pushRepeated(wire, start, end);
+    this.pushRepeated(wire, repeated);
     this.table.points++;
   }
 
@@ -161,23 +174,20 @@ export class SpanRows implements RecordSink {
       else wire.skip(tag, end);
     }
     this.table.columns.StatusCode.push(STATUSES[code] ?? STATUSES[0]!);
-    pushText(this.table.columns.StatusMessage, wire, messageStart, messageEnd);
+    this.table.columns.StatusMessage.pushRaw(wire, messageStart, messageEnd);
   }
 
   /** Attributes, events and links: what one span has many of. */
-  private pushRepeated(wire: Wire, start: number, end: number): void {
+  private pushRepeated(wire: Wire, length: number): void {
     const { columns } = this.table;
-    wire.pos = start;
-    while (wire.pos < end) {
-      const tag = wire.tag(end);
-      if (tag === 74 || tag === 90 || tag === 106) {
-        const stop = wire.span(end);
-        const at = wire.pos;
-        if (tag === 74) pushLabel(columns.SpanAttributes, wire, at, stop);
-        else if (tag === 90) this.pushEvent(wire, at, stop);
-        else this.pushLink(wire, at, stop);
-        wire.pos = stop;
-      } else wire.skip(tag, end);
+    const { repeated } = this;
+    for (let i = 0; i < length; i += 3) {
+      const tag = repeated[i]!;
+      const at = repeated[i + 1]!;
+      const stop = repeated[i + 2]!;
+      if (tag === 74) pushLabel(columns.SpanAttributes, wire, at, stop);
+      else if (tag === 90) this.pushEvent(wire, at, stop);
+      else this.pushLink(wire, at, stop);
     }
     columns.SpanAttributes.close();
     columns["Events.Timestamp"].close();
@@ -189,12 +199,19 @@ export class SpanRows implements RecordSink {
     columns["Links.Attributes"].close();
   }
 
+  private growRepeated(): void {
+    const grown = new Int32Array(this.repeated.length * 2);
+    grown.set(this.repeated);
+    this.repeated = grown;
+  }
+
   private pushEvent(wire: Wire, start: number, end: number): void {
     const { columns } = this.table;
     const labels = columns["Events.Attributes"].items;
     let lo = 0;
     let hi = 0;
-    let name = "";
+    let nameStart = 0;
+    let nameEnd = 0;
     wire.pos = start;
     while (wire.pos < end) {
       const tag = wire.tag(end);
@@ -204,39 +221,56 @@ export class SpanRows implements RecordSink {
         hi = wire.hi;
       } else if (tag === 18 || tag === 26) {
         const stop = wire.span(end);
-        if (tag === 18) name = wire.bytes.toString("utf8", wire.pos, stop);
-        else pushLabel(labels, wire, wire.pos, stop);
+        if (tag === 18) {
+          nameStart = wire.pos;
+          nameEnd = stop;
+        } else pushLabel(labels, wire, wire.pos, stop);
         wire.pos = stop;
       } else wire.skip(tag, end);
     }
     columns["Events.Timestamp"].items.bytes.u64(lo, hi);
-    columns["Events.Name"].items.push(name);
+    columns["Events.Name"].items.pushRaw(wire, nameStart, nameEnd);
     labels.close();
   }
 
   private pushLink(wire: Wire, start: number, end: number): void {
     const { columns } = this.table;
     const labels = columns["Links.Attributes"].items;
-    let traceId = "";
-    let spanId = "";
-    let state = "";
+    let traceStart = 0;
+    let traceEnd = 0;
+    let spanStart = 0;
+    let spanEnd = 0;
+    let stateStart = 0;
+    let stateEnd = 0;
     wire.pos = start;
     while (wire.pos < end) {
       const tag = wire.tag(end);
       if (tag === 10 || tag === 18 || tag === 26 || tag === 34) {
         const stop = wire.span(end);
-        if (tag === 10) traceId = idText(wire, wire.pos, stop);
-        else if (tag === 18) spanId = idText(wire, wire.pos, stop);
-        else if (tag === 26) state = wire.bytes.toString("utf8", wire.pos, stop);
-        else pushLabel(labels, wire, wire.pos, stop);
+        if (tag === 10) {
+          traceStart = wire.pos;
+          traceEnd = stop;
+        } else if (tag === 18) {
+          spanStart = wire.pos;
+          spanEnd = stop;
+        } else if (tag === 26) {
+          stateStart = wire.pos;
+          stateEnd = stop;
+        } else pushLabel(labels, wire, wire.pos, stop);
         wire.pos = stop;
       } else wire.skip(tag, end);
     }
-    columns["Links.TraceId"].items.push(traceId);
-    columns["Links.SpanId"].items.push(spanId);
-    columns["Links.TraceState"].items.push(state);
+    columns["Links.TraceId"].items.pushId(wire, traceStart, traceEnd);
+    columns["Links.SpanId"].items.pushId(wire, spanStart, spanEnd);
+    columns["Links.TraceState"].items.pushRaw(wire, stateStart, stateEnd);
     labels.close();
   }
+}
+
+function isId(wire: Wire, start: number, end: number, size: number): boolean {
+  if (end - start !== size) return false;
+  for (let i = start; i < end; i++) if (wire.bytes[i] !== 0) return true;
+  return false;
 }
 
 /** End less start in nanoseconds; 0 for a span that ends before it starts or has no end. */

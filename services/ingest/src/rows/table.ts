@@ -1,4 +1,6 @@
-import { type Bytes, type Column, Dictionary, Fixed, List, Optional, Text, Words } from "./columns.ts";
+import { Bytes, type Column, Dictionary, Fixed, List, Optional, Text, Words } from "./columns.ts";
+
+const MAX_VARINT_BYTES = 10;
 
 /** A table's rows while one request is decoded: named columns, written out as one `Native` block. */
 export class Table<C extends Record<string, Column> = Record<string, Column>> {
@@ -23,9 +25,14 @@ export class Table<C extends Record<string, Column> = Record<string, Column>> {
     return this.entries.map(([name]) => name);
   }
 
-  /** Writes the block. Throws when a column is longer or shorter than the first: a defect of ours, never of the input. */
-  write(out: Bytes): void {
+  /** The block. Throws when a column is longer or shorter than the first: a defect of ours, never of the input. */
+  block(): Buffer {
     const rows = this.rows;
+    let size = 2 * MAX_VARINT_BYTES;
+    for (const [name, column] of this.entries)
+      size += 2 * MAX_VARINT_BYTES + name.length + column.type.length + column.size;
+    // Sized before it is written, so that it is neither grown nor copied.
+    const out = new Bytes(size);
     out.varint(this.entries.length);
     out.varint(rows);
     for (const [name, column] of this.entries) {
@@ -35,6 +42,7 @@ export class Table<C extends Record<string, Column> = Record<string, Column>> {
       column.prefix(out);
       column.values(out);
     }
+    return out.done();
   }
 
   clear(): void {

@@ -8,6 +8,9 @@ const FIRST_DELAY_MS = 100;
 const LONGEST_DELAY_MS = 5_000;
 /** A refused insert is tried this often: what is refused now may pass after a migration. */
 const PERMANENT_ATTEMPTS = 5;
+const PARALLEL_INSERTS = 4;
+/** Tables that come first in TABLE_ORDER and that rows of the others refer to. */
+const REFERRED_TO: ReadonlySet<TableName> = new Set(["series", "query_statements"]);
 
 export interface WriterEvents {
   readonly inserted: (table: TableName, rows: number, points: number, seconds: number) => void;
@@ -27,7 +30,7 @@ interface TableBatch {
 }
 
 /**
- * Inserts closed segments into ClickHouse, oldest first, one insert per table.
+ * Inserts closed segments into ClickHouse, oldest first, one insert per table, several tables of a segment at once.
  *
  * A segment is marked done after all of its tables are in. Whatever dies in between, the same bytes go out again under
  * the same token, so every row is in exactly once.
@@ -38,7 +41,7 @@ export class BatchWriter {
   private readonly events: WriterEvents;
   private readonly abort = new AbortController();
   private running: Promise<void> | undefined;
-  private failing = false;
+  private readonly failing = new Set<TableName>();
   busy = false;
 
   constructor(log: DurableLog, clickhouse: ClickHouse, events: WriterEvents) {
@@ -47,9 +50,9 @@ export class BatchWriter {
     this.events = events;
   }
 
-  /** ClickHouse took the last insert that was tried. */
+  /** ClickHouse took the last insert that was tried of every table. */
   get healthy(): boolean {
-    return !this.failing;
+    return this.failing.size === 0;
   }
 
   start(): void {
@@ -84,10 +87,20 @@ export class BatchWriter {
   private async insertSegment(segment: ClosedSegment, signal: AbortSignal): Promise<void> {
     const content = await this.log.read(segment);
     let inserted = 0;
-    for (const batch of batches(content)) {
+    const waiting = batches(content);
+    const insertNext = async (): Promise<void> => {
+      const batch = waiting.shift()!;
       const token = `${content.logId}:${segment.number}:${batch.table}`;
       if (await this.insert(segment, batch, token, signal)) inserted += batch.points;
-    }
+    };
+    // What rows refer to goes in before them.
+    while (waiting.length > 0 && REFERRED_TO.has(waiting[0]!.table)) await insertNext();
+    const insertRest = async (): Promise<void> => {
+      while (waiting.length > 0) await insertNext();
+    };
+    // None may still be under way when the segment is marked or given up: all are waited for, failed ones too.
+    const ended = await Promise.allSettled(Array.from({ length: PARALLEL_INSERTS }, insertRest));
+    for (const each of ended) if (each.status === "rejected") throw each.reason;
     await this.log.markDone(segment, inserted);
   }
 
@@ -106,19 +119,18 @@ export class BatchWriter {
       try {
         await this.clickhouse.insert(table, COLUMN_NAMES.get(table)!, body, token, signal);
         this.events.inserted(table, rows, points, (performance.now() - started) / 1000);
-        if (this.failing) {
-          this.failing = false;
-          this.events.recovered();
-        }
+        if (this.failing.delete(table) && this.healthy) this.events.recovered();
         return true;
       } catch (error) {
         if (signal.aborted) throw error;
         if (error instanceof ClickHouseError && error.permanent && ++refused >= PERMANENT_ATTEMPTS) {
+          this.failing.delete(table);
           const path = await this.log.setAside(segment, table, body, points);
           this.events.setAside(table, error, points, path);
           return false;
         }
-        this.failing = !(error instanceof ClickHouseError && error.permanent);
+        if (error instanceof ClickHouseError && error.permanent) this.failing.delete(table);
+        else this.failing.add(table);
         this.events.failed(table, error as Error, attempt, delay);
         await sleep(delay * (0.5 + Math.random() / 2), undefined, { signal });
         delay = Math.min(LONGEST_DELAY_MS, delay * 2);

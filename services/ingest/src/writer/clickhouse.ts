@@ -92,6 +92,18 @@ export class ClickHouse {
       deduplicate_blocks_in_dependent_materialized_views: "1",
       async_insert: "0",
     });
+    await this.post(query, body, signal);
+  }
+
+  /** Which of the tables the database does not have. Throws ClickHouseError, or a network error. */
+  async missing(tables: readonly string[], signal: AbortSignal): Promise<string[]> {
+    const quote = (text: string) => `'${text.replaceAll(/['\\]/g, "\\$&")}'`;
+    const query = `SELECT name FROM system.tables WHERE database = ${quote(this.database)} AND name IN (${tables.map(quote).join(", ")}) FORMAT TabSeparated`;
+    const found = new Set((await this.post(new URLSearchParams(), query, signal)).split("\n"));
+    return tables.filter((table) => !found.has(table));
+  }
+
+  private async post(query: URLSearchParams, body: Buffer | string, signal: AbortSignal): Promise<string> {
     const response = await request(`${this.origin}/?${query}`, {
       method: "POST",
       headers: this.headers,
@@ -99,11 +111,11 @@ export class ClickHouse {
       signal,
       dispatcher: this.agent,
     });
-    const text = (await response.body.text()).slice(0, MAX_ERROR_BYTES);
+    const text = await response.body.text();
     const header = response.headers["x-clickhouse-exception-code"];
-    if (response.statusCode === 200 && header === undefined) return;
+    if (response.statusCode === 200 && header === undefined) return text;
     const code = Number(header ?? /Code: (\d+)/.exec(text)?.[1] ?? 0);
-    throw new ClickHouseError(code, text.trim() || `HTTP ${response.statusCode}`);
+    throw new ClickHouseError(code, text.slice(0, MAX_ERROR_BYTES).trim() || `HTTP ${response.statusCode}`);
   }
 
   async close(): Promise<void> {

@@ -78,6 +78,8 @@ function reference(body: Buffer): unknown[] {
   const ms = (nanos: string | undefined) => Number(BigInt(nanos ?? 0) / 1_000_000n);
   const numbers = (list: (string | number)[] | undefined) => (list ?? []).map(Number);
   const pairs = (list: Plain[] | undefined) => (list ?? []).map((kv): Attribute => [kv.key ?? "", asText(kv.value)]);
+  /** A sum, minimum or maximum that is NaN is none. */
+  const number = (value: number | undefined) => (Number.isNaN(value) ? undefined : value);
   const dense = (side: Plain | undefined) => [side?.offset ?? 0, ...numbers(side?.bucketCounts)];
   for (const rm of message.resourceMetrics ?? []) {
     for (const sm of rm.scopeMetrics ?? []) {
@@ -107,9 +109,9 @@ function reference(body: Buffer): unknown[] {
               ? {}
               : {
                   count: Number(point.count ?? 0),
-                  sum: point.sum,
-                  min: point.min,
-                  max: point.max,
+                  sum: number(point.sum),
+                  min: number(point.min),
+                  max: number(point.max),
                   scale: point.scale ?? 0,
                   zero: Number(point.zeroCount ?? 0),
                   positive: dense(point.positive),

@@ -81,8 +81,8 @@ describe("scale 4", () => {
     point.beginDistribution();
     for (const bound of [0.01, 0.1, 1]) point.bounds.push(bound);
     for (const count of [1, 2, 0, 3]) point.buckets.push(count);
-    point.min = 0.004;
-    point.max = 4;
+    point.minValue = 0.004;
+    point.maxValue = 4;
     const into = new Map<number, number>();
     toScale4(point, false, into);
     expect([...into]).toEqual([
