@@ -12,7 +12,7 @@ const USAGE = `Takes a picture of a dashboard of a running viewer.
   --out FILE        where the PNG goes; default docs/images/compare.png
   --theme THEME     light or dark; default light
   --width PIXELS    of the window; default 1500
-  --height PIXELS   cut the page there; 0 takes all of it; default 2200
+  --height PIXELS   cut the page there; 0 takes all of it; default 2060
   --wait SECONDS    for the page to be drawn; default 60
   --executable PATH of Chromium; default TIDEMARK_CHROMIUM or /usr/bin/chromium`;
 
@@ -23,7 +23,7 @@ const { values, positionals } = parseArgs({
     out: { type: "string", default: "docs/images/compare.png" },
     theme: { type: "string", default: "light" },
     width: { type: "string", default: "1500" },
-    height: { type: "string", default: "2200" },
+    height: { type: "string", default: "2060" },
     wait: { type: "string", default: "60" },
     executable: { type: "string", default: process.env.TIDEMARK_CHROMIUM ?? "/usr/bin/chromium" },
     help: { type: "boolean", default: false },
