@@ -1,5 +1,7 @@
 import contextlib
 import http.client
+import socket
+from pathlib import Path
 
 import pytest
 
@@ -58,9 +60,25 @@ def test_sync_workers_share_one_backlog_that_both_report(sink: Sink) -> None:
     assert mean(sink.resource("wait", *worker)) == pytest.approx(queued, rel=MARGIN)
 
 
-def test_connections_beyond_the_backlog_are_rejected_work(sink: Sink) -> None:
-    import socket
+def test_a_unix_socket_shows_its_queue(sink: Sink, tmp_path: Path) -> None:
+    path = str(tmp_path / "web.sock")
+    command = [*gunicorn("--backlog", "32"), "--bind", f"unix:{path}"]
+    command[-3:] = [*command[-2:], command[-3]]
+    name = f"unix:{path}"
+    with running(command, sink) as server, contextlib.ExitStack() as stack:
+        until(lambda: sink.resource("capacity", "listen_queue", name))
+        for _ in range(12):
+            client = stack.enter_context(socket.socket(socket.AF_UNIX))
+            client.connect(path)
+            client.sendall(b"GET /sleep/150/ HTTP/1.1\r\nHost: unix\r\nConnection: close\r\n\r\n")
+        until(lambda: any(point.value > 0 for point in sink.resource("waiting.max", "listen_queue", name)))
+        server.stop()
+    assert {point.value for point in sink.resource("capacity", "listen_queue", name)} == {32}
+    assert 8 <= max(point.value for point in sink.resource("waiting.max", "listen_queue", name)) <= 12
+    assert not [point for point in sink.points("tidemark.resource.rejected") if "unix" in str(point.attributes)]
 
+
+def test_connections_beyond_the_backlog_are_rejected_work(sink: Sink) -> None:
     with running(gunicorn("--backlog", "8"), sink) as server:
         until(lambda: sink.points("tidemark.resource.rejected"))
         flood = [socket.socket() for _ in range(60)]

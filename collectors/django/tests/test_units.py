@@ -2,18 +2,20 @@ import gzip
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from math import ceil, log2
 
 import pytest
 
 from tests.sink import until
-from tidemark_django import config, encode, executors, net, runtime, semconv
+from tidemark_django import config, encode, executors, http, net, runtime, semconv
 from tidemark_django.agent import MAX_ROUTES, Agent
-from tidemark_django.agg import Counter, Histogram, Registry
+from tidemark_django.agg import Counter, Histogram, HistogramState, Registry
 from tidemark_django.config import Config
 from tidemark_django.export import MAX_QUEUED, MAX_QUEUED_BYTES, Exporter
 from tidemark_django.identity import Server
 from tidemark_django.memory import Slope
+from tidemark_django.request import RequestState
 from tidemark_django.saturation import Reading, Resource
 from tidemark_django.statements import MAX_STATEMENTS, StatementCache, normalise
 
@@ -221,6 +223,26 @@ def test_memory_per_connection_is_absent_while_the_variation_is_small() -> None:
     fitted = slope.fit()
     assert fitted is not None
     assert fitted[0] == pytest.approx(30_000, rel=0.05)
+
+
+def test_a_finished_request_is_recorded_once_and_many_do_not_pile_up(agent: Agent) -> None:
+    agent.registry.before = partial(http.drain, agent)
+    total = http.MAX_UNDRAINED + 2
+    for _ in range(total):
+        state = RequestState("GET", "http")
+        for _ in range(2):
+            http.finish(agent, state)
+    assert len(agent.finished) <= http.MAX_UNDRAINED
+    counts = {
+        point.metric: point.value.count for point in agent.registry.take() if isinstance(point.value, HistogramState)
+    }
+    assert counts["http.server.request.duration"] == total
+    assert counts["tidemark.http.server.phase.duration"] == total
+
+
+@pytest.mark.parametrize("answer", [b"", b"\0" * 16, b"\x24\0\0\0\x14\0" + b"\0" * 12 + b"\x0a" + b"\0" * 17])
+def test_an_answer_about_a_unix_socket_that_says_nothing_is_no_queue(answer: bytes) -> None:
+    assert net._parse_unix_diag(answer) is None
 
 
 def test_a_child_process_does_not_inherit_the_agent(agent: Agent) -> None:

@@ -111,6 +111,26 @@ def test_websockets_are_connections_with_their_memory(sink: Sink) -> None:
     assert sum(point.value for point in sink.points("tidemark.websocket.messages")) == 20
 
 
+def test_messages_nobody_takes_wait_in_the_channel_layer(sink: Sink) -> None:
+    from websockets.sync.client import connect
+
+    layer = ("channel_layer", "default")
+    with running(uvicorn(), sink) as server:
+        with connect(f"ws://127.0.0.1:{server.port}/crowd/") as client:
+            client.send("")
+            assert client.recv() == "full"
+            until(lambda: sink.resource("waiting.max", *layer))
+            until(lambda: sum(point.value for point in sink.resource("rejected", *layer)) >= 1)
+        server.stop()
+    assert {point.value for point in sink.resource("waiting.max", *layer)} == {3}
+    rejected = sink.resource("rejected", *layer)
+    assert {point.attributes["tidemark.rejected.reason"] for point in rejected} == {"channel_full"}
+    assert sum(point.value for point in rejected) == 1
+    sends = sink.points("tidemark.channels.layer.duration", tidemark__cache__operation="send")
+    assert sum(point.count for point in sends) == 4
+    assert not sink.resource("capacity", *layer)
+
+
 def test_gunicorn_with_the_uvicorn_worker(sink: Sink) -> None:
     command = gunicorn("--worker-class", "uvicorn_worker.UvicornWorker")
     command[-1] = "tests.project.asgi:application"

@@ -59,7 +59,11 @@ def install() -> None:
         agent = runtime.agent
         if state is not None and agent is not None and state.asynchronous:
             try:
-                http.note_response(agent, state, request, response)
+                state.responded = time.perf_counter()
+                state.status = response.status_code
+                match = request.resolver_match
+                if match is not None and match.route is not None:
+                    state.route = agent.route(match.route)
             except Exception as error:
                 agent.failed("asgi", error)
         return response

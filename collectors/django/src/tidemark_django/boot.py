@@ -29,10 +29,22 @@ def install() -> None:
     if _installed or config.load().disabled:
         return
     _installed = True
-    from tidemark_django import asgi, cache, database, executors, pools, templates, wsgi
+    from tidemark_django import asgi, cache, channel_layers, database, executors, pools, templates, wsgi
     from tidemark_django.servers import gunicorn, uvicorn, websockets
 
-    for module in (wsgi, asgi, database, pools, cache, templates, executors, gunicorn, uvicorn, websockets):
+    for module in (
+        wsgi,
+        asgi,
+        database,
+        pools,
+        cache,
+        templates,
+        executors,
+        channel_layers,
+        gunicorn,
+        uvicorn,
+        websockets,
+    ):
         guarded(module.__name__, module.install)
 
 

@@ -8,7 +8,7 @@ much. What is handed over are tuples of plain values, which the garbage collecto
 
 import random
 from time import perf_counter, thread_time
-from typing import Any, Final
+from typing import Final
 
 from tidemark_django import semconv
 from tidemark_django.agent import Agent
@@ -19,15 +19,6 @@ from tidemark_django.request import FinishedRequest, RequestKind, RequestState, 
 FIRST_SERVER_ERROR: Final = 500
 MAX_KINDS: Final = 2000
 MAX_UNDRAINED: Final = 8192
-
-
-def note_response(agent: Agent, state: RequestState, request: Any, response: Any) -> None:
-    """Takes route and status from Django once a view has answered."""
-    state.responded = perf_counter()
-    state.status = response.status_code
-    match = request.resolver_match
-    if match is not None and match.route is not None:
-        state.route = agent.route(match.route)
 
 
 def finish(agent: Agent, state: RequestState, error: BaseException | None = None) -> None:

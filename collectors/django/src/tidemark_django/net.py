@@ -19,6 +19,16 @@ TCP_LISTEN: Final = 10
 SO_MEMINFO: Final = 55
 MEMINFO_BYTES: Final = 36
 MEMINFO_DROPS_OFFSET: Final = 32
+# linux/netlink.h, linux/sock_diag.h, linux/unix_diag.h
+NETLINK_SOCK_DIAG: Final = 4
+SOCK_DIAG_BY_FAMILY: Final = 20
+NLM_F_REQUEST: Final = 1
+UDIAG_SHOW_RQLEN: Final = 0x10
+UNIX_DIAG_RQLEN: Final = 4
+UNIX_DIAG_REQUEST: Final = struct.Struct("=IHHIIBBHIIIII")
+UNIX_DIAG_HEADER_BYTES: Final = 32
+UNIX_DIAG_STATE_OFFSET: Final = 18
+NETLINK_TIMEOUT_S: Final = 0.05
 MS_PER_S: Final = 1e3
 MAX_QUEUE_S: Final = 600.0
 
@@ -33,10 +43,12 @@ class AcceptQueue:
 
 def accept_queue(listener: Any) -> AcceptQueue | None:
     """
-    Accept queue of a listening TCP socket: ``tcpi_unacked`` and ``tcpi_sacked``, the Recv-Q and Send-Q of ``ss -ltn``.
+    Accept queue of a listening socket, as ``ss -ltn`` and ``ss -xl`` show it.
 
-    None for Unix sockets and other systems.
+    TCP: ``tcpi_unacked`` and ``tcpi_sacked``; Unix: the kernel's socket diagnosis. None outside Linux.
     """
+    if listener.family == getattr(socket, "AF_UNIX", None):
+        return _unix_accept_queue(listener)
     info = _tcp_info(listener)
     if info is None or info[0] != TCP_LISTEN:
         return None
@@ -45,9 +57,51 @@ def accept_queue(listener: Any) -> AcceptQueue | None:
     )
 
 
-def listen_drops(listener: Any) -> int | None:
-    """Connections this listening socket dropped since it was opened (``sk_drops``, Linux 4.12)."""
+def _unix_accept_queue(listener: Any) -> AcceptQueue | None:
+    """Queue of a listening Unix socket by ``NETLINK_SOCK_DIAG``: what ``ss -xl`` shows. Needs no privilege."""
     try:
+        inode = os.fstat(listener.fileno()).st_ino & 0xFFFFFFFF
+        request = UNIX_DIAG_REQUEST.pack(
+            UNIX_DIAG_REQUEST.size,
+            SOCK_DIAG_BY_FAMILY,
+            NLM_F_REQUEST,
+            *(1, 0, socket.AF_UNIX, 0, 0, 0xFFFFFFFF, inode),
+            *(UDIAG_SHOW_RQLEN, 0xFFFFFFFF, 0xFFFFFFFF),
+        )
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as kernel:
+            kernel.settimeout(NETLINK_TIMEOUT_S)
+            kernel.sendto(request, (0, 0))
+            answer = kernel.recv(4096)
+    except (OSError, AttributeError, ValueError, struct.error):
+        return None
+    return _parse_unix_diag(answer)
+
+
+def _parse_unix_diag(answer: bytes) -> AcceptQueue | None:
+    if len(answer) < UNIX_DIAG_HEADER_BYTES or struct.unpack_from("=H", answer, 4)[0] != SOCK_DIAG_BY_FAMILY:
+        return None
+    if answer[UNIX_DIAG_STATE_OFFSET] != TCP_LISTEN:
+        return None
+    offset = UNIX_DIAG_HEADER_BYTES
+    while offset + 4 <= len(answer):
+        length, kind = struct.unpack_from("=HH", answer, offset)
+        if kind == UNIX_DIAG_RQLEN and length >= 12 and offset + 12 <= len(answer):
+            return AcceptQueue(*struct.unpack_from("=II", answer, offset + 4))
+        if length < 4:
+            return None
+        offset += (length + 3) & ~3
+    return None
+
+
+def listen_drops(listener: Any) -> int | None:
+    """
+    Connections this listening socket dropped since it was opened (``sk_drops``, Linux 4.12).
+
+    None for Unix sockets: there a client waits, or is refused, without being counted.
+    """
+    try:
+        if listener.family == getattr(socket, "AF_UNIX", None):
+            return None
         memory = listener.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, MEMINFO_BYTES)
     except (OSError, AttributeError, TypeError, ValueError):
         return None

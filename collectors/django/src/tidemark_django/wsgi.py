@@ -1,7 +1,7 @@
 from collections.abc import Callable
 from functools import partial, wraps
 from threading import get_ident
-from time import thread_time, time
+from time import perf_counter, thread_time, time
 from typing import Any, Final
 
 from tidemark_django import boot, http, net, runtime
@@ -44,7 +44,11 @@ def install() -> None:
         response = get_response(self, request)
         agent: Agent = state.agent
         try:
-            http.note_response(agent, state, request, response)
+            state.responded = perf_counter()
+            state.status = response.status_code
+            match = request.resolver_match
+            if match is not None and match.route is not None:
+                state.route = agent.route(match.route)
             response._resource_closers.append(partial(http.finish, agent, state))
         except Exception as error:
             agent.failed("wsgi", error)
@@ -60,10 +64,14 @@ def _begin(agent: Agent, environ: dict[str, Any]) -> RequestState | None:
     try:
         state = RequestState(environ.get("REQUEST_METHOD", ""), environ.get("wsgi.url_scheme", "http"))
         state.agent = agent
-        _measure_queue(agent, state, environ)
-        traceparent = environ.get("HTTP_TRACEPARENT")
-        if traceparent is not None:
-            state.join(traceparent)
+        connection = environ.get("gunicorn.socket")
+        if connection is None or not _socket_tells(agent, state, environ, connection):
+            header = environ.get("HTTP_X_REQUEST_START") or environ.get("HTTP_X_QUEUE_START")
+            if header:
+                state.queue = net.since_header(header, time())
+                state.queue_source = "header"
+        if "HTTP_TRACEPARENT" in environ:
+            state.join(environ["HTTP_TRACEPARENT"])
         state.thread_id = get_ident()
         agent.requests[id(state)] = state
         current_request.set(state)
@@ -74,25 +82,23 @@ def _begin(agent: Agent, environ: dict[str, Any]) -> RequestState | None:
         return None
 
 
-def _measure_queue(agent: Agent, state: RequestState, environ: dict[str, Any]) -> None:
+def _socket_tells(agent: Agent, state: RequestState, environ: dict[str, Any], connection: Any) -> bool:
     """
-    The wait before the application, from the socket, else from the proxy's header.
+    Takes the wait before the application from the socket, if that is possible.
 
     A large body or ``Expect: 100-continue`` arrives while the request is read, and then the last bytes say nothing
     about when the request began to wait.
     """
-    connection = environ.get("gunicorn.socket")
-    if connection is not None and "HTTP_EXPECT" not in environ:
-        length = environ.get("CONTENT_LENGTH")
-        if not length or (length.isdigit() and int(length) < LARGE_BODY_BYTES):
-            waited = net.since_last_data(connection)
-            if waited is not None:
-                state.queue = waited
-                state.queue_source = "tcp_info"
-                if agent.sync_worker is not None:
-                    agent.sync_worker.wait.record(waited)
-                return
-    header = environ.get("HTTP_X_REQUEST_START") or environ.get("HTTP_X_QUEUE_START")
-    if header:
-        state.queue = net.since_header(header, time())
-        state.queue_source = "header"
+    length = environ.get("CONTENT_LENGTH")
+    if length and (not length.isdigit() or int(length) >= LARGE_BODY_BYTES):
+        return False
+    if "HTTP_EXPECT" in environ:
+        return False
+    waited = net.since_last_data(connection)
+    if waited is None:
+        return False
+    state.queue = waited
+    state.queue_source = "tcp_info"
+    if agent.sync_worker is not None:
+        agent.sync_worker.wait.record(waited)
+    return True

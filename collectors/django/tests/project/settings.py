@@ -21,6 +21,7 @@ TEMPLATES = [
         "APP_DIRS": False,
     }
 ]
+CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 3}}}
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
 DATABASES: dict[str, dict[str, object]] = {}
