@@ -1,6 +1,6 @@
 // What the agent costs: CPU time of the server's process for each request to a handler that does nothing.
 //
-//   npm run bench -w @tidemark/node -- [--json] [--readme] [--rounds 5] [--slices 3] [--seconds 1] [--modes none,metrics]
+//   npm run bench -w @tidemark/node -- [--json] [--readme] [--rounds 5] [--slices 2] [--seconds 1] [--modes none,metrics]
 //                                      [--node20 PATH] [--node22 PATH] [--node24 PATH]
 //
 // Each round starts a fresh server for each mode and loads them in turn, in slices of a second, in an order that
@@ -15,7 +15,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { loadGenerator } from "./load.mjs";
 
-const WARM_SECONDS = 2;
+const WARM_SECONDS = 1;
 const REGISTER = new URL("../dist/register.js", import.meta.url);
 const README = new URL("../README.md", import.meta.url);
 const SERVER = fileURLToPath(new URL("server.mjs", import.meta.url));
@@ -42,7 +42,7 @@ const { values: flags } = parseArgs({
     json: { type: "boolean", default: false },
     readme: { type: "boolean", default: false },
     rounds: { type: "string", default: "5" },
-    slices: { type: "string", default: "3" },
+    slices: { type: "string", default: "2" },
     seconds: { type: "string", default: "1" },
     modes: { type: "string", default: Object.keys(MODES).join(",") },
     node20: { type: "string" },
@@ -84,9 +84,10 @@ async function startServer(node, mode, endpoint) {
     },
   });
   let ended;
+  let stopping = false;
   child.once("exit", (code) => {
     ended = code;
-    child.emit("error", new Error(`the server under ${mode} ended with ${code}`));
+    if (!stopping) child.emit("error", new Error(`the server under ${mode} ended with ${code}`));
   });
   child.on("error", () => {}); // told by the answer that is waited for
   const answer = async () => {
@@ -104,7 +105,8 @@ async function startServer(node, mode, endpoint) {
     },
     async stop() {
       if (ended !== undefined) return;
-      const exit = once(child, "close");
+      stopping = true;
+      const exit = once(child, "exit");
       child.send("end");
       await exit;
     },

@@ -31,7 +31,7 @@ export function installDescription(surroundings: Surroundings): { name: string; 
 }
 
 /** The frames below `above`, innermost first. The application's own settings for stacks are put back. */
-function stack(above: () => unknown): Frame[] {
+export function stack(above: (...parameters: never[]) => unknown): Frame[] {
   const { prepareStackTrace, stackTraceLimit } = Error;
   try {
     Error.stackTraceLimit = MAX_FRAMES;

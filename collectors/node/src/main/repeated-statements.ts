@@ -1,11 +1,9 @@
 import type { AgentEvent } from "../shared/messages.ts";
 import type { Value } from "../shared/value.ts";
 import type { Statement } from "./postgres/statement.ts";
-import type { RequestContext } from "./request-context.ts";
+import { REPEATED_RUNS, type RequestContext } from "./request-context.ts";
 import type { SeriesTable } from "./series.ts";
 
-/** Runs of one statement, one after the other in one request, from which they count as N+1. */
-const MIN_RUNS = 5;
 const EVENT_EVERY_MS = 60_000;
 const MAX_KEYS = 1000;
 
@@ -22,17 +20,18 @@ export class RepeatedStatements {
 
   /** To be called when a request ends. */
   check(context: RequestContext, route: string | undefined): void {
-    for (const [statement, { sequential }] of context.statements) {
-      if (sequential >= MIN_RUNS) this.#found(statement, sequential, route);
+    for (const [statement, { sequential, site }] of context.statements) {
+      if (sequential >= REPEATED_RUNS) this.#found(statement, sequential, route, site);
     }
   }
 
-  #found(statement: Statement, runs: number, route: string | undefined): void {
+  #found(statement: Statement, runs: number, route: string | undefined, site: string | undefined): void {
     const attributes = {
       "db.query.summary": statement.summary,
       ...(route === undefined ? {} : { "http.route": route }),
+      ...(site === undefined ? {} : { "tidemark.db.site": site }),
     };
-    const key = `${route}\n${statement.summary}`;
+    const key = `${route}\n${statement.summary}\n${site}`;
     let seen = this.#seen.get(key);
     if (seen === undefined) {
       if (this.#seen.size >= MAX_KEYS) return;

@@ -1,16 +1,19 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { IncomingMessage } from "node:http";
 import type { Statement } from "./postgres/statement.ts";
+import { siteOf } from "./statement-site.ts";
 
 /** Statements of one request that are told apart. */
 const MAX_STATEMENTS = 200;
+/** Runs of one statement, one after the other in one request, from which they count as N+1. */
+export const REPEATED_RUNS = 5;
 
 /** What one request did besides running: kept while a database driver is instrumented. */
 export class RequestContext {
   readonly request: IncomingMessage;
   queries = 0;
   /** How often each statement ran; `sequential` while no other run of it was in flight. */
-  readonly statements = new Map<Statement, { inFlight: number; sequential: number }>();
+  readonly statements = new Map<Statement, { inFlight: number; sequential: number; site: string | undefined }>();
   readonly #startMs: number;
   #changedMs: number;
   #queriesInFlight = 0;
@@ -31,10 +34,13 @@ export class RequestContext {
     let runs = this.statements.get(statement);
     if (runs === undefined) {
       if (this.statements.size >= MAX_STATEMENTS) return;
-      runs = { inFlight: 0, sequential: 0 };
+      runs = { inFlight: 0, sequential: 0, site: undefined };
       this.statements.set(statement, runs);
     }
-    if (runs.inFlight === 0) runs.sequential += 1;
+    if (runs.inFlight === 0) {
+      runs.sequential += 1;
+      if (runs.sequential === REPEATED_RUNS) runs.site = siteOf(statement);
+    }
     runs.inFlight += 1;
   }
   queryEnded(nowMs: number, statement: Statement): void {
