@@ -3,6 +3,7 @@ import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { migrate } from "@tidemark/store";
 import type { FastifyInstance } from "fastify";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -715,7 +716,7 @@ describe("kill -9", () => {
 });
 
 describe("the process", () => {
-  const MAIN = new URL("../dist/main.js", import.meta.url).pathname;
+  const MAIN = fileURLToPath(new URL("../dist/main.js", import.meta.url));
 
   test.each([
     ["a host that others reach and no token", { TIDEMARK_OTLP_HOST: "0.0.0.0" }, /TIDEMARK_TOKEN/],
