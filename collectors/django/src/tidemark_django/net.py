@@ -45,9 +45,13 @@ def accept_queue(listener: Any) -> AcceptQueue | None:
     """
     Accept queue of a listening socket, as ``ss -ltn`` and ``ss -xl`` show it.
 
-    TCP: ``tcpi_unacked`` and ``tcpi_sacked``; Unix: the kernel's socket diagnosis. None outside Linux.
+    TCP: ``tcpi_unacked`` and ``tcpi_sacked``; Unix: the kernel's socket diagnosis. None outside Linux, and once the
+    server has closed the socket.
     """
-    if listener.family == getattr(socket, "AF_UNIX", None):
+    family = getattr(listener, "family", None)
+    if family is None:
+        return None
+    if family == getattr(socket, "AF_UNIX", None):
         return _unix_accept_queue(listener)
     info = _tcp_info(listener)
     if info is None or info[0] != TCP_LISTEN:

@@ -125,7 +125,7 @@ const PHASES: Phase[] = [
     seconds: 20,
     streams: [
       ...BACKGROUND,
-      { path: "/api/report?n=10000", targets: SYNC, ratePerSecond: 2, maxUnanswered: 3, until: 0.9 },
+      { path: "/api/report?n=10000", targets: SYNC, ratePerSecond: 4, maxUnanswered: 3, until: 0.9 },
     ],
   },
   {
