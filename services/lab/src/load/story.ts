@@ -121,11 +121,17 @@ const PHASES: Phase[] = [
   {
     name: "cpu-burst",
     title: "CPU burst",
-    text: "A report over 10,000 orders. It blocks Node's event loop, and in Django holds the interpreter lock.",
+    text: "Reports over 10,000 orders, three at a time. Each blocks Node's event loop, and in Django they fight for the interpreter lock.",
     seconds: 20,
     streams: [
       ...BACKGROUND,
-      { path: "/api/report?n=10000", targets: SYNC, ratePerSecond: 4, maxUnanswered: 3, until: 0.9 },
+      {
+        path: "/api/report?n=10000",
+        targets: SYNC,
+        burst: { size: 3, everySeconds: 0.75 },
+        maxUnanswered: 3,
+        until: 0.9,
+      },
     ],
   },
   {
