@@ -739,9 +739,12 @@ describe("the process", () => {
       TIDEMARK_DATA_DIR: join(directory.path, "second"),
       TIDEMARK_OTLP_PORT: String(first.port),
     });
-    await until("the second to end", () => second.exited);
-    expect(second.exited?.code).toBe(1);
-    expect(second.lines.at(-1)?.msg).toMatch(/is taken: set TIDEMARK_OTLP_PORT/);
-    await first.service.end();
+    try {
+      await until("the second to end", () => second.exited);
+      expect(second.exited?.code).toBe(1);
+      expect(second.lines.at(-1)?.msg).toMatch(/is taken: set TIDEMARK_OTLP_PORT/);
+    } finally {
+      await first.service.end();
+    }
   });
 });
