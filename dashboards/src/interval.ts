@@ -32,11 +32,14 @@ const LADDER: readonly (readonly [below: number, rounded: number])[] = [
 ];
 const YEAR_MS = 31_536_000_000;
 
+/** The next comfortable interval of Grafana's ladder, in milliseconds. Source: Grafana, `rangeutil.roundInterval`. */
+export function roundInterval(intervalMs: number): number {
+  return LADDER.find(([below]) => intervalMs < below)?.[1] ?? YEAR_MS;
+}
+
 /** Width of one point in milliseconds for a range drawn with at most `maxDataPoints` points, never below `minMs`. */
 export function grafanaInterval(rangeMs: number, maxDataPoints: number, minMs: number): number {
-  const raw = rangeMs / maxDataPoints;
-  const rounded = LADDER.find(([below]) => raw < below)?.[1] ?? YEAR_MS;
-  return Math.max(rounded, minMs);
+  return Math.max(roundInterval(rangeMs / maxDataPoints), minMs);
 }
 
 const UNITS_MS: Record<string, number> = { ms: 1, s: 1e3, m: 60e3, h: 3600e3, d: 86_400e3 };

@@ -1,6 +1,7 @@
 import { grafanaInterval } from "@tidemark/dashboards";
+import { roundInterval } from "@tidemark/dashboards/interval";
 import { describe, expect, it } from "vitest";
-import { durationMs, panelInterval, roundInterval } from "../../src/grafana/interval.ts";
+import { durationMs, panelInterval } from "../../src/grafana/interval.ts";
 
 describe("panelInterval", () => {
   it.each([
