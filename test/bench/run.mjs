@@ -16,7 +16,7 @@ if (!/^[a-z-]+$/.test(name) || !existsSync(source)) {
   process.exit(2);
 }
 
-const setup = spawnSync(process.execPath, [join(root, "services", "tidemark", "setup", "setup.mjs"), "test"], {
+const setup = spawnSync(process.execPath, [join(root, "services", "tidemark", "setup", "setup.mjs"), "start"], {
   cwd: root,
   stdio: ["ignore", 2, 2],
 });
