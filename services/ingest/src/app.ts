@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import Fastify, { type FastifyInstance, LogController } from "fastify";
 import { type Config, completeConfig } from "./config.ts";
+import { HeldBytes } from "./held-bytes.ts";
 import { DurableLog } from "./log/durable-log.ts";
 import { Retries } from "./log/retries.ts";
 import { exportReply } from "./otlp/reply.ts";
@@ -8,6 +9,7 @@ import body from "./plugins/body.ts";
 import errorReplies from "./plugins/error-replies.ts";
 import telemetryPlugin, { Telemetry } from "./plugins/telemetry.ts";
 import { tokenCheck } from "./plugins/token.ts";
+import { Receiver } from "./receive.ts";
 import healthRoutes from "./routes/health.ts";
 import otlpRoutes from "./routes/otlp.ts";
 import { Decoder } from "./rows/decoder.ts";
@@ -99,14 +101,17 @@ export async function buildApp(
   let stopping = false;
   await app.register(telemetryPlugin, { telemetry });
   await app.register(errorReplies);
-  await app.register(body, config);
-  await app.register(otlpRoutes, {
+  const receiver = new Receiver({
     log,
     decoder,
     retries,
+    telemetry,
     checkToken: tokenCheck(config.token),
     stopping: () => stopping,
   });
+  const heldBytes = new HeldBytes(config.maxReceivingBytes);
+  await app.register(body, { ...config, heldBytes });
+  await app.register(otlpRoutes, { receiver });
   await app.register(healthRoutes, {
     log,
     clickhouse: () => reach.state,

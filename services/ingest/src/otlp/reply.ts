@@ -1,6 +1,8 @@
 export type Signal = "metrics" | "traces" | "logs";
 export type Encoding = "protobuf" | "json";
 
+export const SIGNALS: readonly Signal[] = ["metrics", "traces", "logs"];
+
 export const CONTENT_TYPES: Readonly<Record<Encoding, string>> = {
   protobuf: "application/x-protobuf",
   json: "application/json",

@@ -3,11 +3,13 @@ import * as zlib from "node:zlib";
 import type { FastifyRequest } from "fastify";
 import fp from "fastify-plugin";
 import { BadCompression, BodyTooLarge, TooBusy, WrongContentEncoding } from "../errors.ts";
+import type { HeldBytes } from "../held-bytes.ts";
 
 export interface BodyLimits {
   readonly maxBodyBytes: number;
   readonly maxDecompressedBytes: number;
-  readonly maxReceivingBytes: number;
+  /** Bytes of all requests in memory. */
+  readonly heldBytes: HeldBytes;
 }
 
 declare module "fastify" {
@@ -31,17 +33,15 @@ const DECOMPRESS: Readonly<Record<string, Decompress>> = {
  * lies about the length, and a small body that unpacks to a huge one, both end at the limit and not in memory.
  */
 export default fp<BodyLimits>(
-  async (app, { maxBodyBytes, maxDecompressedBytes, maxReceivingBytes }) => {
-    let receiving = 0;
+  async (app, { maxBodyBytes, maxDecompressedBytes, heldBytes }) => {
     const hold = (request: FastifyRequest, bytes: number) => {
       // The sender is gone and what it held is released: nobody would release this.
       if (request.raw.socket?.destroyed) return;
-      if (receiving + bytes > maxReceivingBytes) throw new TooBusy(String(receiving), String(maxReceivingBytes));
-      receiving += bytes;
+      heldBytes.take(bytes);
       request.heldBytes += bytes;
     };
     const release = (request: FastifyRequest) => {
-      receiving -= request.heldBytes;
+      heldBytes.give(request.heldBytes);
       request.heldBytes = 0;
     };
 

@@ -25,8 +25,8 @@ export class Telemetry {
   private readonly registers = [this.registry];
   readonly requests = new Counter({
     name: "tidemark_ingest_requests_total",
-    help: "OTLP requests by signal and HTTP status.",
-    labelNames: ["signal", "status"],
+    help: "OTLP requests by protocol, signal and HTTP status or name of the gRPC code.",
+    labelNames: ["protocol", "signal", "status"],
     registers: this.registers,
   });
   readonly rejected = new Counter({

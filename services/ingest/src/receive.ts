@@ -1,0 +1,96 @@
+import { createHash } from "node:crypto";
+import { MalformedRequest, Stopping } from "./errors.ts";
+import type { DurableLog } from "./log/durable-log.ts";
+import { DIGEST_BYTES } from "./log/frame.ts";
+import type { Retries } from "./log/retries.ts";
+import { WrongShape } from "./otlp/json.ts";
+import { type Encoding, exportReply, type Signal } from "./otlp/reply.ts";
+import { MalformedBody } from "./otlp/wire.ts";
+import type { Telemetry } from "./plugins/telemetry.ts";
+import type { Decoded, Decoder } from "./rows/decoder.ts";
+
+const MS_PER_S = 1000;
+
+export interface ReceiverOptions {
+  readonly log: DurableLog;
+  readonly decoder: Decoder;
+  readonly retries: Retries;
+  readonly telemetry: Telemetry;
+  /** Throws Unauthorized unless the `Authorization` header (or its gRPC metadata) shows a token that is taken here. */
+  readonly checkToken: (authorization: string | undefined) => void;
+  readonly stopping: () => boolean;
+}
+
+/** One OTLP request, however it came. */
+export interface Arrival {
+  readonly signal: Signal;
+  readonly encoding: Encoding;
+  /** Decompressed. */
+  readonly body: Buffer;
+  /** Length of the body as it was sent. */
+  readonly sentBytes: number;
+  /** Is given a function for the transport to call when the sender has gone without the reply. */
+  readonly onUndelivered: (undelivered: () => void) => void;
+}
+
+/** What HTTP and gRPC share: who may send, and the way of a body from its bytes to its reply after it is on disk. */
+export class Receiver {
+  private readonly options: ReceiverOptions;
+
+  constructor(options: ReceiverOptions) {
+    this.options = options;
+  }
+
+  /** To be asked before the body is read. Throws Unauthorized or Stopping. */
+  admit(authorization: string | undefined): void {
+    this.options.checkToken(authorization);
+    if (this.options.stopping()) throw new Stopping();
+  }
+
+  /** The body of the success reply, once the data is durable. Throws MalformedRequest, LogFull or LogUnwritable. */
+  async receive(arrival: Arrival): Promise<Buffer> {
+    const { telemetry, retries } = this.options;
+    const { signal, encoding, body } = arrival;
+    const started = performance.now();
+    telemetry.receivedBytes.inc({ signal }, arrival.sentBytes);
+    const digest = createHash("sha1").update(signal).update(body).digest().subarray(0, DIGEST_BYTES);
+    const key = digest.toString("hex");
+    const answered = await retries.replyTo(key);
+    if (answered !== undefined) {
+      telemetry.repeated.inc();
+      // After a restart the first reply is not known any more, only that it was a success.
+      return answered.length > 0 ? answered : exportReply(signal, encoding, 0, "");
+    }
+    const stored = this.store(signal, encoding, body, digest);
+    arrival.onUndelivered(() => retries.remember(key, stored));
+    const answer = await stored;
+    telemetry.acknowledgeSeconds.observe((performance.now() - started) / MS_PER_S);
+    return answer;
+  }
+
+  private async store(signal: Signal, encoding: Encoding, body: Buffer, digest: Buffer): Promise<Buffer> {
+    const { log, telemetry } = this.options;
+    const decoded = this.decode(signal, encoding, body);
+    if (decoded.blocks.length > 0) {
+      try {
+        await log.append(digest, decoded.blocks);
+      } catch (error) {
+        decoded.undo();
+        throw error;
+      }
+    }
+    for (const [reason, count] of decoded.rejectedBy) telemetry.reject(signal, reason, count);
+    return exportReply(signal, encoding, decoded.rejected, decoded.message);
+  }
+
+  private decode(signal: Signal, encoding: Encoding, body: Buffer): Decoded {
+    try {
+      return this.options.decoder.decode(signal, encoding, body);
+    } catch (error) {
+      if (error instanceof MalformedBody || error instanceof SyntaxError || error instanceof WrongShape) {
+        throw new MalformedRequest(error.message);
+      }
+      throw error;
+    }
+  }
+}
