@@ -61,7 +61,12 @@ export async function buildApp(
       app.log.warn({ event, ...details }, "the log needs attention");
     },
   });
-  const decoder = new Decoder({ retentionDays: config.maxAgeDays, maxSeries: config.maxSeries, now });
+  const decoder = new Decoder({
+    retentionDays: config.maxAgeDays,
+    maxSeries: config.maxSeries,
+    limits: { perMetric: config.maxSeriesPerMetric, perService: config.maxSeriesPerService },
+    now,
+  });
   const retries = new Retries(now);
   for (const digest of log.recovered)
     retries.remember(digest, Promise.resolve(exportReply("metrics", "protobuf", 0, "")));
@@ -89,6 +94,7 @@ export async function buildApp(
   const telemetry = new Telemetry({
     log,
     series: () => decoder.series,
+    liveSeries: () => decoder.liveSeries,
     clickhouseHealthy: () => reach.state === "ok" && writer.healthy,
     now,
   });

@@ -97,6 +97,18 @@ export const ConfigSchema = Type.Object(
       minimum: 1,
       description: "Series remembered in memory",
     }),
+    maxSeriesPerMetric: Type.Integer({
+      title: "TIDEMARK_MAX_SERIES_PER_METRIC",
+      default: 10_000,
+      minimum: 1,
+      description: "Live series of one metric of one service; more are folded into a marked one",
+    }),
+    maxSeriesPerService: Type.Integer({
+      title: "TIDEMARK_MAX_SERIES_PER_SERVICE",
+      default: 100_000,
+      minimum: 1,
+      description: "Live series of all metrics of one service; more are folded into marked ones",
+    }),
     logLevel: Type.Union(
       [
         Type.Literal("fatal"),

@@ -2,6 +2,7 @@ import fp from "fastify-plugin";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { DurableLog } from "../log/durable-log.ts";
 import type { Signal } from "../otlp/reply.ts";
+import type { Overflow } from "../rows/cardinality.ts";
 import type { Reason } from "../rows/rejections.ts";
 
 declare module "fastify" {
@@ -13,16 +14,20 @@ declare module "fastify" {
 export interface TelemetryOptions {
   readonly log: DurableLog;
   readonly series: () => number;
+  readonly liveSeries: () => number;
   readonly clickhouseHealthy: () => boolean;
   readonly now: () => number;
 }
 
 const MS_PER_S = 1000;
+const MAX_NAMES = 200;
+const OTHER = "(other)";
 
 /** What the ingest says about itself on /metrics. Counters of points survive restarts: the log keeps them. */
 export class Telemetry {
   readonly registry = new Registry();
   private readonly registers = [this.registry];
+  private readonly overflowing = new Set<string>();
   readonly requests = new Counter({
     name: "tidemark_ingest_requests_total",
     help: "OTLP requests by protocol, signal and HTTP status or name of the gRPC code.",
@@ -33,6 +38,12 @@ export class Telemetry {
     name: "tidemark_ingest_rejected_points_total",
     help: "Points, spans and log records that were not taken, by reason.",
     labelNames: ["signal", "reason"],
+    registers: this.registers,
+  });
+  readonly overflow = new Counter({
+    name: "tidemark_ingest_overflow_points_total",
+    help: "Points over the budgets of series, by outcome: folded into a marked series or value, or rejected.",
+    labelNames: ["service", "metric", "outcome"],
     registers: this.registers,
   });
   readonly repeated = new Counter({
@@ -83,7 +94,7 @@ export class Telemetry {
     registers: this.registers,
   });
 
-  constructor({ log, series, clickhouseHealthy, now }: TelemetryOptions) {
+  constructor({ log, series, liveSeries, clickhouseHealthy, now }: TelemetryOptions) {
     collectDefaultMetrics({ register: this.registry });
     const gauge = (name: string, help: string, read: () => number) =>
       new Gauge({
@@ -122,6 +133,11 @@ export class Telemetry {
     });
     gauge("tidemark_ingest_series", "Series and metrics in memory.", series);
     gauge(
+      "tidemark_ingest_live_series",
+      "Series of generic metrics seen in the last half to one hour: what the budgets count.",
+      liveSeries,
+    );
+    gauge(
       "tidemark_ingest_clickhouse_up",
       "1 when ClickHouse answers, has its tables and took the last inserts.",
       () => (clickhouseHealthy() ? 1 : 0),
@@ -130,6 +146,16 @@ export class Telemetry {
 
   reject(signal: Signal, reason: Reason, count: number): void {
     this.rejected.inc({ signal, reason }, count);
+  }
+
+  /** Names come from senders and must not become endless here either: beyond MAX_NAMES they are `(other)`. */
+  overflowed({ service, metric, folded, rejected }: Overflow): void {
+    const key = `${service}\0${metric}`;
+    const known = this.overflowing.has(key) || this.overflowing.size < MAX_NAMES;
+    if (known) this.overflowing.add(key);
+    const labels = known ? { service, metric } : { service: OTHER, metric: OTHER };
+    if (folded > 0) this.overflow.inc({ ...labels, outcome: "folded" }, folded);
+    if (rejected > 0) this.overflow.inc({ ...labels, outcome: "rejected" }, rejected);
   }
 }
 

@@ -2,6 +2,7 @@ import { jsonToProtobuf, REQUESTS } from "../otlp/json.ts";
 import { walkMetrics } from "../otlp/metrics.ts";
 import { walkRecords } from "../otlp/records.ts";
 import type { Encoding, Signal } from "../otlp/reply.ts";
+import { Cardinality, type CardinalityLimits, DEFAULT_LIMITS, type Overflow, overflowMessage } from "./cardinality.ts";
 import { Identities } from "./identity.ts";
 import { LogRows } from "./log-rows.ts";
 import { MetricRows, type TimeWindow } from "./metric-rows.ts";
@@ -28,7 +29,9 @@ export interface Decoded {
   readonly points: number;
   readonly rejected: number;
   readonly rejectedBy: ReadonlyMap<Reason, number>;
-  /** For `partial_success`; empty when nothing was rejected. */
+  /** What was over the budgets of series, by service and metric. */
+  readonly overflow: readonly Overflow[];
+  /** For `partial_success`; empty when nothing was rejected or folded. */
   readonly message: string;
   /** To be called when the blocks could not be kept: takes back which series count as written. */
   readonly undo: () => void;
@@ -39,6 +42,8 @@ export interface DecoderOptions {
   readonly retentionDays: number;
   /** Series remembered before all are forgotten and their rows written again. */
   readonly maxSeries: number;
+  /** Budgets of live series; default: DEFAULT_LIMITS. */
+  readonly limits?: CardinalityLimits;
   readonly now: () => number;
 }
 
@@ -51,6 +56,7 @@ export class Decoder {
   private readonly options: DecoderOptions;
   private readonly tables = createTables();
   private readonly rejections = new Rejections();
+  private readonly guard: Cardinality;
   private readonly book: SeriesBook;
   private readonly metrics: MetricRows;
   private readonly spans: SpanRows;
@@ -59,14 +65,21 @@ export class Decoder {
   constructor(options: DecoderOptions) {
     this.options = options;
     const identities = new Identities(MAX_RESOURCES);
-    this.book = new SeriesBook(options.maxSeries);
-    this.metrics = new MetricRows(this.tables, identities, this.book, this.rejections, options.now());
+    this.guard = new Cardinality(options.limits ?? DEFAULT_LIMITS);
+    this.book = new SeriesBook(options.maxSeries, this.guard);
+    this.metrics = new MetricRows(this.tables, identities, this.guard, this.book, this.rejections, options.now());
     this.spans = new SpanRows(this.tables, identities, this.rejections);
     this.logs = new LogRows(this.tables, identities, this.rejections);
   }
 
+  /** Series and metrics in memory. */
   get series(): number {
     return this.book.size;
+  }
+
+  /** Series of generic metrics that were seen within the window of their budgets. */
+  get liveSeries(): number {
+    return this.guard.series;
   }
 
   /** Makes every series write its row again, for a database that may have lost them. */
@@ -98,10 +111,10 @@ export class Decoder {
       sink.begin(window);
       walkRecords(message, sink);
     }
-    return this.collect(undo);
+    return this.collect(undo, signal === "metrics" ? this.guard.overflow() : []);
   }
 
-  private collect(undo: () => void): Decoded {
+  private collect(undo: () => void, overflow: readonly Overflow[]): Decoded {
     const blocks: Block[] = [];
     let points = 0;
     for (const [index, name] of TABLE_ORDER.entries()) {
@@ -115,7 +128,8 @@ export class Decoder {
       points,
       rejected: this.rejections.total,
       rejectedBy: new Map(this.rejections.counts),
-      message: this.rejections.message,
+      overflow,
+      message: [this.rejections.message, overflowMessage(overflow, this.guard.limits)].filter(Boolean).join("; "),
       undo,
     };
   }

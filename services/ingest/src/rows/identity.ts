@@ -81,7 +81,8 @@ export class Identities {
   }
 }
 
-function identify(number: number, key: string, attributes: readonly Attribute[]): Identity {
+/** The identity of canonical attributes; `key` is their canonical text. */
+export function identify(number: number, key: string, attributes: readonly Attribute[]): Identity {
   const get = new Map(attributes);
   const host = get.get("host.name") ?? "";
   const pidText = get.get("process.pid") ?? "";

@@ -1,5 +1,6 @@
 import type { DenseBuckets, MetricHeader, MetricSink, Point } from "../otlp/point.ts";
 import { nanosToMillis, type Wire } from "../otlp/wire.ts";
+import type { Cardinality } from "./cardinality.ts";
 import { decimalExponent, mantissa, RAW_BITS } from "./decimal.ts";
 import { difference } from "./differences.ts";
 import { xxHash64 } from "./hash.ts";
@@ -38,6 +39,7 @@ export class MetricRows implements MetricSink {
   private readonly tables: Tables;
   private readonly identities: Identities;
   private readonly book: SeriesBook;
+  private readonly guard: Cardinality;
   private readonly rejections: Rejections;
   private knownSince: number;
   private readonly statements = new Map<string, { id: bigint; writtenAt: number }>();
@@ -51,9 +53,17 @@ export class MetricRows implements MetricSink {
   private context!: MetricContext;
 
   /** `startedAt`: when this process began to know series, in ms; see `difference`. */
-  constructor(tables: Tables, identities: Identities, book: SeriesBook, rejections: Rejections, startedAt: number) {
+  constructor(
+    tables: Tables,
+    identities: Identities,
+    guard: Cardinality,
+    book: SeriesBook,
+    rejections: Rejections,
+    startedAt: number,
+  ) {
     this.tables = tables;
     this.identities = identities;
+    this.guard = guard;
     this.book = book;
     this.rejections = rejections;
     this.knownSince = startedAt;
@@ -62,6 +72,7 @@ export class MetricRows implements MetricSink {
 
   begin(window: TimeWindow): void {
     this.window = window;
+    this.guard.begin(window.now);
     // What cumulative series had reached is forgotten with them: their next points start anew, nothing counts twice.
     if (this.book.trim()) this.knownSince = window.now;
     this.undoLog = [];
@@ -151,6 +162,10 @@ export class MetricRows implements MetricSink {
       return;
     }
     const series = this.book.find(context, point);
+    if (series === undefined) {
+      this.rejections.add("too_many_series");
+      return;
+    }
     const { route } = context;
     if (route.to === "resource" || route.to === "connections") {
       const value = point.value === "double" ? point.double : (point.intHi | 0) * 4294967296 + point.intLo;
@@ -193,6 +208,10 @@ export class MetricRows implements MetricSink {
 
   private distribution(context: MetricContext, point: Point, ts: number, exponential: boolean): void {
     const series = this.book.find(context, point);
+    if (series === undefined) {
+      this.rejections.add("too_many_series");
+      return;
+    }
     const { route } = context;
     if (route.to !== "generic") {
       this.timing(context, series, point, ts, exponential);
@@ -299,6 +318,10 @@ export class MetricRows implements MetricSink {
 
   private summary(context: MetricContext, point: Point, ts: number): void {
     const series = this.book.find(context, point);
+    if (series === undefined) {
+      this.rejections.add("too_many_series");
+      return;
+    }
     this.announce(context, series);
     const table = this.tables.summaries;
     const { metric, service, series_id, ts: time, count, sum, quantiles, values } = table.columns;
@@ -335,12 +358,12 @@ export class MetricRows implements MetricSink {
     this.undoLog.push(() => {
       series.writtenAt = before;
     });
-    const { identity, header } = context;
+    const { identity, header, runtime, scopeName, scopeVersion } = series.home ?? context;
     const columns = this.tables.series.columns;
     columns.metric.push(header.name);
     columns.service.push(identity.service);
     columns.series_id.bytes.u64(series.idLo, series.idHi);
-    columns.runtime.push(context.runtime);
+    columns.runtime.push(runtime);
     columns.instance.push(identity.instance);
     columns.worker.push(identity.worker);
     columns.environment.push(identity.environment);
@@ -360,8 +383,8 @@ export class MetricRows implements MetricSink {
       }
       column.close();
     }
-    columns.scope_name.push(context.scopeName);
-    columns.scope_version.push(context.scopeVersion);
+    columns.scope_name.push(scopeName);
+    columns.scope_version.push(scopeVersion);
     columns.last_seen.bytes.u32(Math.floor(now / MS_PER_S));
   }
 

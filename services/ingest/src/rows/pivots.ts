@@ -116,7 +116,7 @@ export class Pivots {
           other.memoryType !== "" &&
           other.kind === row.kind &&
           other.ts === row.ts &&
-          other.context.identity === row.context.identity,
+          other.context.identity.number === row.context.identity.number,
       );
       if (pairs.length === 0) continue;
       for (const pair of pairs) Object.assign(pair.numbers, row.numbers);

@@ -8,6 +8,8 @@ export const REASONS = {
   unknown_type: "a metric of an unknown type",
   bad_buckets: "bucket counts and bounds do not fit each other",
   bad_scale: "the scale is outside of -10 to 20",
+  too_many_series:
+    "of series over the budget of their metric or service, which cannot be folded: gauges, running totals, summaries, resources",
   bad_id: "trace or span id is missing or of the wrong length",
 } as const;
 export type Reason = keyof typeof REASONS;

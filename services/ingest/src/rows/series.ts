@@ -1,7 +1,15 @@
 import { type Attribute, readAttributes } from "../otlp/attributes.ts";
 import type { MetricHeader, Point } from "../otlp/point.ts";
+import {
+  type Cardinality,
+  formOf,
+  type MetricBudget,
+  marked,
+  OVERFLOW_ATTRIBUTE,
+  OVERFLOW_VALUE,
+} from "./cardinality.ts";
 import { quickHash, xxHash64 } from "./hash.ts";
-import { canonical, canonicalKey, type Identity, runtimeOf } from "./identity.ts";
+import { canonical, canonicalKey, type Identity, identify, runtimeOf } from "./identity.ts";
 import { classify, type Route } from "./routing.ts";
 
 /** What a cumulative series had reached at its last point. */
@@ -16,9 +24,14 @@ export interface Reached {
 /** One series: a metric of one resource and scope with one set of attributes. */
 export interface Series {
   readonly attributes: readonly Attribute[];
-  readonly get: ReadonlyMap<string, string>;
+  /** Values for the columns of a subject table: those over a limit are marked. */
+  get: ReadonlyMap<string, string>;
   readonly idLo: number;
   readonly idHi: number;
+  /** The context that a marked series is written under; undefined for all others: the point's own. */
+  readonly home: MetricContext | undefined;
+  /** `Cardinality.generation` in which it was last admitted without a mark. */
+  generation: number;
   /** Decimal digits its values had last: see `decimalExponent`. */
   digits: number;
   /** When its row was last written by this process, in milliseconds; 0 for never. */
@@ -36,12 +49,16 @@ interface Entry {
 
 /** A metric of one resource and scope: what its series share. */
 export interface MetricContext {
-  readonly identity: Identity;
+  /** Whose rows these are: of a process over the limit, its instance is marked. */
+  identity: Identity;
+  /** The same, unmarked. */
+  readonly ownIdentity: Identity;
   readonly scopeName: string;
   readonly scopeVersion: string;
   readonly header: MetricHeader;
   readonly runtime: string;
   readonly route: Route;
+  readonly budget: MetricBudget;
   readonly entries: Map<number, Entry>;
   /** A stand-in whose `next` is the entry of the metric's first point. */
   readonly before: Entry;
@@ -54,6 +71,8 @@ const NONE: Series = {
   get: new Map(),
   idLo: 0,
   idHi: 0,
+  home: undefined,
+  generation: 0,
   digits: 0,
   writtenAt: 0,
   reached: undefined,
@@ -69,12 +88,14 @@ const NONE: Series = {
 export class SeriesBook {
   private readonly contexts = new Map<string, MetricContext>();
   private readonly limit: number;
+  private readonly guard: Cardinality;
   /** The entry of the point before this one, or a stand-in: `undefined` when that point had none. */
   private previous: Entry | undefined;
   size = 0;
 
-  constructor(limit: number) {
+  constructor(limit: number, guard: Cardinality) {
     this.limit = limit;
+    this.guard = guard;
   }
 
   context(identity: Identity, scopeName: string, scopeVersion: string, header: MetricHeader): MetricContext {
@@ -84,11 +105,13 @@ export class SeriesBook {
     if (context === undefined) {
       context = {
         identity,
+        ownIdentity: identity,
         scopeName,
         scopeVersion,
         header,
         runtime: runtimeOf(identity, scopeName),
         route: classify(header),
+        budget: this.guard.budget(identity.service, name),
         entries: new Map(),
         before: { raw: EMPTY, series: NONE, next: undefined },
         byKey: new Map(),
@@ -100,8 +123,11 @@ export class SeriesBook {
     return context;
   }
 
-  /** The series of a point of the context asked for last. Moves the wire when it has to read the attributes. */
-  find(context: MetricContext, point: Point): Series {
+  /**
+   * The series of a point of the context asked for last, or the marked one it is folded into; undefined when the point is
+   * to be rejected. Moves the wire when it has to read the attributes.
+   */
+  find(context: MetricContext, point: Point): Series | undefined {
     if (!point.attributesContiguous) return this.resolve(context, point);
     const { bytes, view } = point.wire;
     const start = point.attributesStart;
@@ -110,28 +136,35 @@ export class SeriesBook {
     const expected = previous?.next;
     if (expected !== undefined && sameBytes(expected.raw, view, start, end)) {
       this.previous = expected;
-      return expected.series;
+      return this.admitted(context, expected.series);
     }
     const hash = quickHash(bytes, start, end);
     let entry = context.entries.get(hash);
+    let series: Series | undefined;
     if (entry === undefined) {
-      const series = this.resolve(context, point);
+      series = this.resolve(context, point);
+      if (series === undefined || series.home !== undefined) {
+        this.previous = undefined;
+        return series;
+      }
       const raw = new DataView(Uint8Array.from(bytes.subarray(start, end)).buffer);
       entry = { raw, series, next: undefined };
       context.entries.set(hash, entry);
-    } else if (!sameBytes(entry.raw, view, start, end)) {
+    } else if (sameBytes(entry.raw, view, start, end)) series = this.admitted(context, entry.series);
+    else {
       this.previous = undefined;
       return this.resolve(context, point);
     }
     if (previous !== undefined) previous.next = entry;
     this.previous = entry;
-    return entry.series;
+    return series;
   }
 
   /** Called between requests. Returns whether everything was forgotten. */
   trim(): boolean {
     if (this.size <= this.limit) return false;
     this.contexts.clear();
+    this.guard.sweep();
     this.previous = undefined;
     this.size = 0;
     return true;
@@ -139,33 +172,109 @@ export class SeriesBook {
 
   /** Makes every series write its row again; what cumulative series have reached stays known. */
   rewrite(): void {
-    for (const context of this.contexts.values()) for (const series of context.byKey.values()) series.writtenAt = 0;
+    for (const { byKey, budget } of this.contexts.values()) {
+      for (const series of byKey.values()) series.writtenAt = 0;
+      for (const series of budget.forms.values()) (series as Series).writtenAt = 0;
+    }
   }
 
-  private resolve(context: MetricContext, point: Point): Series {
+  private resolve(context: MetricContext, point: Point): Series | undefined {
     const read: Attribute[] = [];
     readAttributes(point.wire, point.start, point.end, point.attributeField, read);
     const attributes = canonical(read);
     const key = canonicalKey(attributes);
-    let series = context.byKey.get(key);
-    if (series === undefined) {
-      const { name, unit, kind, temporality, monotonic } = context.header;
-      const parts = [name, unit, kind, temporality, monotonic, context.scopeName, context.scopeVersion];
-      const id = xxHash64(`${parts.join("\0")}\0${context.identity.key}\0${key}`);
-      series = {
-        attributes,
-        get: new Map(attributes),
-        idLo: Number(id & 0xffffffffn),
-        idHi: Number(id >> 32n),
-        digits: 0,
-        writtenAt: 0,
-        reached: undefined,
-      };
+    const known = context.byKey.get(key);
+    if (known !== undefined) return this.admitted(context, known);
+    const series = newSeries(context, attributes, key);
+    const admitted = this.claim(context, series);
+    // What is not admitted is not remembered either, or memory would grow with it.
+    if (admitted === series) {
       context.byKey.set(key, series);
       this.size++;
     }
+    return admitted;
+  }
+
+  private admitted(context: MetricContext, series: Series): Series | undefined {
+    return series.generation === this.guard.generation ? series : this.claim(context, series);
+  }
+
+  /** Asks for room in the budgets: with a series' first point in each generation, and with each point while refused. */
+  private claim(context: MetricContext, series: Series): Series | undefined {
+    const { guard } = this;
+    const { budget, route } = context;
+    if (route.to !== "generic") return this.claimValues(context, series, route.to);
+    if (guard.admit(budget, series.idLo, series.idHi)) {
+      series.generation = guard.generation;
+      return series;
+    }
+    const form = formOf(budget, context.header);
+    if (form === undefined) {
+      guard.reject(budget);
+      return undefined;
+    }
+    guard.fold(budget);
+    let into = budget.forms.get(form) as Series | undefined;
+    if (into === undefined) {
+      into = markedSeries(context);
+      budget.forms.set(form, into);
+    }
+    return into;
+  }
+
+  private claimValues(
+    context: MetricContext,
+    series: Series,
+    route: Exclude<MetricContext["route"]["to"], "generic">,
+  ): Series | undefined {
+    const { guard } = this;
+    const { budget } = context;
+    const get = new Map(series.attributes);
+    const refused = guard.refused(budget, route, get);
+    const known = guard.admitInstance(budget, context.ownIdentity);
+    context.identity = known ? context.ownIdentity : { ...context.ownIdentity, instance: OVERFLOW_VALUE };
+    if (refused.length === 0) {
+      series.get = get;
+      if (known) series.generation = guard.generation;
+      else guard.fold(budget);
+      return series;
+    }
+    // A row of these says what one resource is doing at one time: of two that share a name the numbers would mix.
+    if (route === "resource" || route === "resource_wait" || route === "connections") {
+      guard.reject(budget);
+      return undefined;
+    }
+    guard.fold(budget);
+    series.get = marked(get, refused);
     return series;
   }
+}
+
+function newSeries(context: MetricContext, attributes: readonly Attribute[], key: string): Series {
+  const { header, scopeName, scopeVersion, identity } = context;
+  const { name, unit, kind, temporality, monotonic } = header;
+  const parts = [name, unit, kind, temporality, monotonic, scopeName, scopeVersion];
+  const id = xxHash64(`${parts.join("\0")}\0${identity.key}\0${key}`);
+  return {
+    attributes,
+    get: new Map(attributes),
+    idLo: Number(id & 0xffffffffn),
+    idHi: Number(id >> 32n),
+    home: undefined,
+    generation: -1,
+    digits: 0,
+    writtenAt: 0,
+    reached: undefined,
+  };
+}
+
+/** The one series that all points of this metric and form over the budget are added to: of the service, of no process. */
+function markedSeries(context: MetricContext): Series {
+  const resource: readonly Attribute[] = [["service.name", context.identity.service]];
+  const identity = identify(-1, canonicalKey(resource), resource);
+  const attributes: readonly Attribute[] = [[OVERFLOW_ATTRIBUTE, "true"]];
+  const home: MetricContext = { ...context, identity, ownIdentity: identity, scopeName: "", scopeVersion: "" };
+  return { ...newSeries(home, attributes, canonicalKey(attributes)), home };
 }
 
 function sameBytes(raw: DataView, view: DataView, start: number, end: number): boolean {
