@@ -48,7 +48,6 @@ export async function buildApp(
     keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: "idle",
   });
-  let damagedSegments = 0;
   const log = await DurableLog.open({
     directory: join(config.dataDirectory, "log"),
     segmentRows: config.segmentRows,
@@ -56,10 +55,7 @@ export async function buildApp(
     quotaBytes: config.logQuotaBytes,
     keepDoneMs: KEEP_DONE_MS,
     now,
-    report: (event, details) => {
-      if (event === "segment_damaged" || event === "segment_without_frames") damagedSegments++;
-      app.log.warn({ event, ...details }, "the log needs attention");
-    },
+    report: (event, details) => app.log.warn({ event, ...details }, "the log needs attention"),
   });
   const decoder = new Decoder({
     retentionDays: config.maxAgeDays,
@@ -102,7 +98,6 @@ export async function buildApp(
     if (state === "ok") app.log.info("ClickHouse is reached and has its tables");
     else app.log.warn({ clickhouse: state, reason }, "ClickHouse does not take data, it is kept in the log");
   });
-  telemetry.damagedSegments.inc(damagedSegments);
 
   let stopping = false;
   await app.register(telemetryPlugin, { telemetry });

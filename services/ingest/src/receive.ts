@@ -55,13 +55,15 @@ export class Receiver {
     telemetry.receivedBytes.inc({ signal }, arrival.sentBytes);
     const digest = createHash("sha1").update(signal).update(body).digest().subarray(0, DIGEST_BYTES);
     const key = digest.toString("hex");
-    const answered = await retries.replyTo(key);
+    const repeated = retries.replyTo(key);
+    const answered = repeated && (await repeated);
     if (answered !== undefined) {
       telemetry.repeated.inc();
       // After a restart the first reply is not known any more, only that it was a success.
       return answered.length > 0 ? answered : exportReply(signal, encoding, 0, "");
     }
     const stored = this.store(signal, encoding, body, digest);
+    retries.begin(key, stored);
     arrival.onUndelivered(() => retries.remember(key, stored));
     const answer = await stored;
     telemetry.acknowledgeSeconds.observe((performance.now() - started) / MS_PER_S);

@@ -1,12 +1,16 @@
-import { type FileHandle, link, mkdir, open, readdir, readFile, rename, truncate, unlink } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { type FileHandle, mkdir, open, readFile, rename, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { LogDirectory, LogFull, LogLocked, LogUnwritable, Stopping } from "../errors.ts";
 import type { Block } from "../rows/decoder.ts";
-import { TABLE_ORDER } from "../rows/tables.ts";
+import type { TableName } from "../rows/tables.ts";
+import { keepCorrupt, listFiles, SUFFIX_DONE, SUFFIX_WAITING, segmentName, writeDurably } from "./files.ts";
 import { encodeFrame } from "./frame.ts";
 import { lockDirectory } from "./lock.ts";
+import { recover } from "./recovery.ts";
 import { readSegment, SEGMENT_HEADER_BYTES, type SegmentContent, segmentHeader } from "./segment.ts";
-import { type LogState, readState, syncDirectory, writeState } from "./state.ts";
+import { type LogState, readState, runOf, syncDirectory, withRun, writeState } from "./state.ts";
+import { framesOf, pointsIn } from "./table-batches.ts";
 
 export interface LogOptions {
   readonly directory: string;
@@ -32,7 +36,13 @@ export interface ClosedSegment {
   readonly since: number;
 }
 
-interface DoneSegment extends ClosedSegment {
+/** What is to be inserted of a closed segment. */
+export interface Insertable extends SegmentContent {
+  /** First part of its tokens. */
+  readonly logId: string;
+}
+
+export interface DoneSegment extends ClosedSegment {
   readonly doneAt: number;
   readonly insertedPoints: number;
 }
@@ -56,31 +66,29 @@ interface Pending {
   readonly reject: (error: Error) => void;
 }
 
-const SUFFIX_OPEN = ".log";
-const SUFFIX_DONE = ".done";
-const SUFFIX_BAD = ".bad";
-const NAME = /^(\d{12})\.(log|done)$/;
-const BAD_NAME = /^(\d{12})\.(\w+)\.bad$/;
 const MAX_DONE_BYTES = 256 * 1024 * 1024;
 const RETIRE_EVERY_MS = 5000;
 /** Buffers up to this size are joined to one write; larger ones are handed to writev as they are. */
 const JOIN_BYTES = 256 * 1024;
+/** A segment that cannot be read is tried this often, then set aside: what comes after it must not wait for ever. */
+const READ_ATTEMPTS = 5;
+const NOTHING = Buffer.alloc(0);
 
 /**
  * Append-only log in one directory. `append` resolves after fdatasync; appends that arrive meanwhile share the next one
- * (group commit). Files: `<number>.log` waits to be inserted or is being written, `<number>.done` is inserted,
- * `<number>.<table>.bad` holds rows that ClickHouse refused for good, `<number>.corrupt` is a copy of a damaged segment.
+ * (group commit). What its files are called is in `files.ts`.
  */
 export class DurableLog {
   private readonly options: LogOptions;
   private readonly unlock: () => Promise<void>;
   private state: LogState;
-  private readonly closed: ClosedSegment[] = [];
-  private readonly done: DoneSegment[] = [];
+  private closed: ClosedSegment[] = [];
+  private done: DoneSegment[] = [];
   private current: OpenSegment | undefined;
   private pending: Pending[] = [];
   private pendingBytes = 0;
-  private nextNumber: number;
+  private nextNumber = 1;
+  private logId = "";
   private working: Promise<void> | undefined;
   private closeRequested = false;
   private stopped = false;
@@ -88,17 +96,24 @@ export class DurableLog {
   private retiredAt = 0;
   private waiters: (() => void)[] = [];
   /** Digests of requests that were found in the log at start: their senders may not know that they succeeded. */
-  readonly recovered: string[] = [];
+  recovered: readonly string[] = [];
   /** Points in the log's life so far, over restarts. */
   acknowledgedPoints: number;
   insertedPoints: number;
   setAsidePoints = 0;
+  /** Since this process started: segments that were found damaged, and points known to have been in what is lost. */
+  damagedSegments = 0;
+  lostPoints = 0;
+  /** Another process has taken the directory: nothing is taken or inserted any more. */
+  lockLost = false;
+  private readFailures = 0;
+  /** Segments that were reported and kept aside: a repeated read says nothing new. */
+  private readonly knownDamaged = new Set<number>();
 
   private constructor(options: LogOptions, unlock: () => Promise<void>, state: LogState) {
     this.options = options;
     this.unlock = unlock;
     this.state = state;
-    this.nextNumber = state.retiredThrough + 1;
     this.acknowledgedPoints = state.acknowledgedPoints;
     this.insertedPoints = state.insertedPoints;
   }
@@ -108,10 +123,11 @@ export class DurableLog {
     let unlock: (() => Promise<void>) | undefined;
     try {
       await mkdir(options.directory, { recursive: true });
-      unlock = await lockDirectory(options.directory);
-      const { state, fresh } = await readState(options.directory);
-      if (fresh) await writeState(options.directory, state);
-      const log = new DurableLog(options, unlock, state);
+      let log: DurableLog | undefined;
+      unlock = await lockDirectory(options.directory, () => log?.loseLock());
+      const { state, torn } = await readState(options.directory);
+      if (torn) options.report("state_unreadable", { totals: "start again at what is still in the log" });
+      log = new DurableLog(options, unlock, state);
       await log.recover();
       return log;
     } catch (error) {
@@ -187,29 +203,54 @@ export class DurableLog {
     return signal.aborted ? undefined : this.closed[0];
   }
 
-  async read(segment: ClosedSegment): Promise<SegmentContent> {
-    return readSegment(await readFile(segment.path), this.state.logId);
+  /**
+   * What is to be inserted of a closed segment. Damage, also of the file as a whole, is reported and kept aside, and the
+   * intact frames are returned. Throws while reading fails and may yet succeed.
+   */
+  async read(segment: ClosedSegment): Promise<Insertable> {
+    const file = await this.readFile(segment);
+    // What lies behind was never acknowledged: a write that failed and could not be cut off.
+    const content = readSegment((file ?? NOTHING).subarray(0, segment.bytes));
+    const lost = segment.points - pointsIn(content);
+    const damaged = content.damagedBytes + content.tornBytes > 0 || lost > 0;
+    if (damaged && file !== undefined && !this.knownDamaged.has(segment.number)) {
+      const copy = await keepCorrupt(segment.path, segment.number, this.options.directory);
+      this.damaged("segment_damaged", segment, lost, { keptFrames: content.frames.length, copy });
+    }
+    return { ...content, logId: content.logId ?? runOf(this.state, segment.number) ?? this.logId };
   }
 
-  /** Keeps rows that ClickHouse refuses for good, for a person to look at. */
-  async setAside(segment: ClosedSegment, table: string, body: Buffer, points: number): Promise<string> {
-    const path = join(this.options.directory, `${fileName(segment.number)}.${table}${SUFFIX_BAD}`);
-    const file = await open(path, "w");
-    try {
-      await file.writeFile(body);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    this.setAsidePoints += points;
+  /** Keeps rows that ClickHouse refuses for good, for a person to look at and to replay. */
+  async setAside(segment: ClosedSegment, content: Insertable, table: TableName): Promise<string> {
+    const path = join(this.options.directory, `${segmentName(segment.number)}.${table}.bad`);
+    const frames = framesOf(content, table);
+    const digest = (hex: string) => Buffer.from(hex, "hex");
+    await writeDurably(path, [
+      segmentHeader(content.logId, segment.number),
+      ...frames.flatMap((frame) => encodeFrame(digest(frame.digest), frame.blocks)),
+    ]);
+    this.setAsidePoints += pointsIn({ frames });
     return path;
+  }
+
+  /** How many files of rows are kept for a person to look at: refused by ClickHouse, and damaged. */
+  async keptAside(): Promise<{ bad: number; corrupt: number }> {
+    const files = await listFiles(this.options.directory);
+    const count = (kind: string) => files.filter((file) => file.kind === kind).length;
+    return { bad: count("bad"), corrupt: count("corrupt") };
   }
 
   /** Marks the oldest closed segment as inserted, `insertedPoints` of its points. */
   async markDone(segment: ClosedSegment, insertedPoints: number): Promise<void> {
-    const path = segment.path.slice(0, -SUFFIX_OPEN.length) + SUFFIX_DONE;
-    await rename(segment.path, path);
-    this.closed.splice(this.closed.indexOf(segment), 1);
+    const index = this.closed.indexOf(segment);
+    // The directory was lost meanwhile: its new owner marks it.
+    if (index === -1) return;
+    const path = segment.path.slice(0, -SUFFIX_WAITING.length) + SUFFIX_DONE;
+    await rename(segment.path, path).catch((error: NodeJS.ErrnoException) => {
+      // It was gone, and reported, before it could be inserted.
+      if (error.code !== "ENOENT") throw error;
+    });
+    this.closed.splice(index, 1);
     this.done.push({ ...segment, path, insertedPoints, doneAt: this.options.now() });
     this.insertedPoints += insertedPoints;
     this.retire(false);
@@ -292,11 +333,11 @@ export class DurableLog {
   }
 
   private async openSegment(): Promise<OpenSegment> {
-    const number = this.nextNumber;
-    const path = join(this.options.directory, fileName(number) + SUFFIX_OPEN);
+    const number = this.nextNumber++;
+    const path = join(this.options.directory, segmentName(number) + SUFFIX_WAITING);
     const file = await open(path, "wx");
     try {
-      const header = segmentHeader(this.state.logId, number);
+      const header = segmentHeader(this.logId, number);
       await writeAll(file, [header], header.length, 0);
       await syncDirectory(this.options.directory);
     } catch (error) {
@@ -304,7 +345,6 @@ export class DurableLog {
       await unlink(path).catch(() => {});
       throw error;
     }
-    this.nextNumber++;
     return { number, path, file, since: this.options.now(), bytes: SEGMENT_HEADER_BYTES, rows: 0, points: 0 };
   }
 
@@ -388,69 +428,58 @@ export class DurableLog {
   }
 
   private async recover(): Promise<void> {
-    const { directory, report, now } = this.options;
-    const names = (await readdir(directory)).sort();
-    const refused = new Map<number, Set<string>>();
-    for (const name of names) {
-      const match = BAD_NAME.exec(name);
-      if (match === null) continue;
-      const number = Number(match[1]);
-      refused.set(number, (refused.get(number) ?? new Set()).add(match[2]!));
-    }
-    for (const name of names) {
-      const match = NAME.exec(name);
-      if (match === null) continue;
-      const number = Number(match[1]);
-      const path = join(directory, name);
-      this.nextNumber = Math.max(this.nextNumber, number + 1);
-      if (number <= this.state.retiredThrough) {
-        await unlink(path);
-        continue;
-      }
-      const file = await readFile(path);
-      const content = readSegment(file, this.state.logId);
-      let points = 0;
-      for (const frame of content.frames) {
-        points += frame.points;
-        this.recovered.push(frame.digest);
-      }
-      if (content.damagedBytes > 0) {
-        const copy = join(directory, `${fileName(number)}.corrupt`);
-        await link(path, copy).catch((error: NodeJS.ErrnoException) => {
-          if (error.code !== "EEXIST") throw error;
-        });
-        report("segment_damaged", { segment: number, damagedBytes: content.damagedBytes, copy });
-      }
-      if (content.frames.length === 0 && match[2] === "log") {
-        if (file.length > SEGMENT_HEADER_BYTES)
-          report("segment_without_frames", { segment: number, bytes: file.length });
-        await unlink(path);
-        continue;
-      }
+    const { closed, done, digests, nextNumber, damaged } = await recover(this.options, this.state);
+    this.closed = closed;
+    this.done = done;
+    this.recovered = digests;
+    this.nextNumber = nextNumber;
+    this.damagedSegments = damaged.length;
+    for (const number of damaged) this.knownDamaged.add(number);
+    for (const { points } of closed) this.acknowledgedPoints += points;
+    for (const { points, insertedPoints } of done) {
       this.acknowledgedPoints += points;
-      const segment: ClosedSegment = { number, path, bytes: content.end, points, since: now() };
-      if (match[2] === "done") {
-        const tables = refused.get(number);
-        const inserted = tables === undefined ? points : points - pointsOf(content, tables);
-        this.insertedPoints += inserted;
-        this.done.push({ ...segment, doneAt: now(), insertedPoints: inserted });
-        continue;
-      }
-      if (content.tornBytes > 0 && content.damagedBytes === 0) {
-        await truncate(path, content.end);
-        report("segment_tail_cut", { segment: number, bytes: content.tornBytes });
-      }
-      this.closed.push(segment);
+      this.insertedPoints += insertedPoints;
+    }
+    this.logId = randomUUID();
+    this.state = withRun(this.state, nextNumber, this.logId);
+    // On a full disk the log is emptied first; the state is written when its first segments are retired.
+    await writeState(this.options.directory, this.state).catch((error: Error) => {
+      this.options.report("state_not_written", { error: error.message });
+    });
+  }
+
+  /** Undefined for a file that is gone, or cannot be read however often it is tried. */
+  private async readFile(segment: ClosedSegment): Promise<Buffer | undefined> {
+    try {
+      const file = await readFile(segment.path);
+      this.readFailures = 0;
+      return file;
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      if (code !== "ENOENT" && ++this.readFailures < READ_ATTEMPTS) throw error;
+      this.readFailures = 0;
+      const copy =
+        code === "ENOENT" ? undefined : await keepCorrupt(segment.path, segment.number, this.options.directory);
+      const event = code === "ENOENT" ? "segment_missing" : "segment_unreadable";
+      this.damaged(event, segment, segment.points, { error: message, copy });
+      return undefined;
     }
   }
-}
 
-function pointsOf(content: SegmentContent, tables: ReadonlySet<string>): number {
-  let points = 0;
-  for (const frame of content.frames) {
-    for (const block of frame.blocks) if (tables.has(TABLE_ORDER[block.table] ?? "")) points += block.points;
+  private damaged(event: string, segment: ClosedSegment, lostPoints: number, details: Record<string, unknown>): void {
+    this.knownDamaged.add(segment.number);
+    this.damagedSegments++;
+    this.lostPoints += lostPoints;
+    this.options.report(event, { segment: segment.number, lostPoints, ...details });
   }
-  return points;
+
+  private loseLock(): void {
+    this.lockLost = true;
+    this.stopped = true;
+    // The segments are the other process's now.
+    this.closed = [];
+    this.options.report("lock_lost", { directory: this.options.directory });
+  }
 }
 
 async function writeAll(file: FileHandle, buffers: Buffer[], bytes: number, position: number): Promise<void> {
@@ -458,8 +487,4 @@ async function writeAll(file: FileHandle, buffers: Buffer[], bytes: number, posi
   const { bytesWritten } = await file.writev(whole, position);
   // A full disk shows as a short write before it shows as an error.
   if (bytesWritten !== bytes) throw new Error(`wrote ${bytesWritten} of ${bytes} bytes: no space left`);
-}
-
-function fileName(number: number): string {
-  return String(number).padStart(12, "0");
 }

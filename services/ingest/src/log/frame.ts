@@ -9,6 +9,7 @@ import type { Block } from "../rows/decoder.ts";
  * | 4 | "TDMF" |
  * | 4 | length of the payload |
  * | 4 | CRC-32 of the payload |
+ * | 4 | CRC-32 of the 12 bytes before: a length that can be trusted tells a torn write from damage |
  * | payload: 16 | digest of the request, to know it again when it is sent twice |
  * | 4 | number of blocks |
  * | 16 each | table, rows, points, bytes |
@@ -16,7 +17,8 @@ import type { Block } from "../rows/decoder.ts";
  *
  * All numbers are little-endian and unsigned, 32 bits.
  */
-export const FRAME_HEADER_BYTES = 12;
+export const FRAME_HEADER_BYTES = 16;
+const CHECKED_HEADER_BYTES = 12;
 const MAGIC = 0x464d4454;
 export const DIGEST_BYTES = 16;
 const BLOCK_HEADER_BYTES = 16;
@@ -46,13 +48,14 @@ export function encodeFrame(digest: Buffer, blocks: readonly Block[]): Buffer[] 
   head.writeUInt32LE(MAGIC, 0);
   head.writeUInt32LE(length, 4);
   head.writeUInt32LE(crc, 8);
+  head.writeUInt32LE(crc32(head.subarray(0, CHECKED_HEADER_BYTES)), CHECKED_HEADER_BYTES);
   return [head, ...blocks.map((block) => block.bytes)];
 }
 
 /** The frame at `at` and where the next one starts, or undefined when there is no whole, intact frame there. */
 export function decodeFrame(file: Buffer, at: number): { frame: Frame; next: number } | undefined {
-  if (at + FRAME_HEADER_BYTES > file.length || file.readUInt32LE(at) !== MAGIC) return undefined;
-  const length = file.readUInt32LE(at + 4);
+  const length = frameLength(file, at);
+  if (length === undefined) return undefined;
   const start = at + FRAME_HEADER_BYTES;
   const end = start + length;
   if (length < MIN_PAYLOAD_BYTES || end > file.length) return undefined;
@@ -79,6 +82,23 @@ export function decodeFrame(file: Buffer, at: number): { frame: Frame; next: num
     data += size;
   }
   return { frame: { digest: file.toString("hex", start, start + DIGEST_BYTES), points, rows, blocks }, next: end };
+}
+
+/** True for what a write that was cut short leaves at the end of a file: the beginning of one frame. */
+export function isTorn(file: Buffer, at: number): boolean {
+  const length = frameLength(file, at);
+  if (length !== undefined) return at + FRAME_HEADER_BYTES + length > file.length;
+  const magic = Buffer.alloc(4);
+  magic.writeUInt32LE(MAGIC, 0);
+  const rest = file.subarray(at);
+  return rest.length < FRAME_HEADER_BYTES && rest.subarray(0, 4).equals(magic.subarray(0, Math.min(4, rest.length)));
+}
+
+/** The length of the payload that an intact header at `at` tells. */
+function frameLength(file: Buffer, at: number): number | undefined {
+  if (at + FRAME_HEADER_BYTES > file.length || file.readUInt32LE(at) !== MAGIC) return undefined;
+  const checked = file.subarray(at, at + CHECKED_HEADER_BYTES);
+  return crc32(checked) === file.readUInt32LE(at + CHECKED_HEADER_BYTES) ? file.readUInt32LE(at + 4) : undefined;
 }
 
 /** Where the next frame magic is at or after `from`; -1 for nowhere. */

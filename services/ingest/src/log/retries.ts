@@ -8,12 +8,14 @@ interface Memory {
 }
 
 /**
- * Requests that were, or are being, made durable but whose sender may not have heard of it: found in the log after a
- * crash, or whose connection broke before the reply. When the same bytes come again, they are answered and not stored
- * a second time. Requests whose reply was delivered are not kept here: equal bytes from them are new data.
+ * Requests that were, or are being, made durable but whose sender may not have heard of it: under way at this moment,
+ * found in the log after a crash, or whose connection broke before the reply. When the same bytes come again, they are
+ * answered and not stored a second time. Requests whose reply was delivered are not kept here: equal bytes from them are
+ * new data.
  */
 export class Retries {
   private readonly memories = new Map<string, Memory>();
+  private readonly underWay = new Map<string, Promise<Buffer>>();
   private readonly now: () => number;
 
   constructor(now: () => number) {
@@ -27,8 +29,17 @@ export class Retries {
     reply.catch(() => this.memories.delete(digest));
   }
 
-  /** The reply to give to a repeated request; undefined for a new one. */
-  async replyTo(digest: string): Promise<Buffer | undefined> {
+  /** A sender that gave up waiting may be back with the same bytes before the first ones are on disk. */
+  begin(digest: string, reply: Promise<Buffer>): void {
+    this.underWay.set(digest, reply);
+    const end = () => this.underWay.delete(digest);
+    reply.then(end, end);
+  }
+
+  /** The reply to give to a repeated request, undefined within when the first one failed; undefined for a new one. */
+  replyTo(digest: string): Promise<Buffer | undefined> | undefined {
+    const underWay = this.underWay.get(digest);
+    if (underWay !== undefined) return underWay.catch(() => undefined);
     const memory = this.memories.get(digest);
     if (memory === undefined) return undefined;
     if (this.now() - memory.at > REMEMBER_MS) {

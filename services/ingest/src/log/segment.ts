@@ -1,18 +1,25 @@
-import { decodeFrame, type Frame, findMagic } from "./frame.ts";
+import { crc32 } from "node:zlib";
+import { decodeFrame, type Frame, findMagic, isTorn } from "./frame.ts";
 
-/** A segment file begins with: "TDML", version (4 bytes), id of the log (16 bytes), number of the segment (8 bytes). */
-export const SEGMENT_HEADER_BYTES = 32;
+/**
+ * A segment file begins with: "TDML", version (4 bytes), id of the log (16 bytes), number of the segment (8 bytes),
+ * CRC-32 of these 32 bytes. Frames follow. Numbers are little-endian.
+ */
+export const SEGMENT_HEADER_BYTES = 36;
 const MAGIC = "TDML";
-const VERSION = 1;
+const VERSION = 2;
+const CHECKED_BYTES = 32;
 
 export interface SegmentContent {
-  readonly logId: string;
+  /** First part of the tokens its rows are inserted under; undefined when the header cannot be read. */
+  readonly logId: string | undefined;
+  readonly number: number | undefined;
   readonly frames: readonly Frame[];
   /** Where the last intact frame ends. */
   readonly end: number;
-  /** Bytes after the last intact frame: a write that kill -9 or a full disk cut short. */
+  /** Bytes of the beginning of one more frame: a write that kill -9 or a full disk cut short. Nobody was told it is kept. */
   readonly tornBytes: number;
-  /** Bytes between intact frames, or a header, that cannot be read: the disk or somebody changed them. */
+  /** Bytes that should be a header or a frame and cannot be read: the disk or somebody changed them. */
   readonly damagedBytes: number;
 }
 
@@ -22,18 +29,20 @@ export function segmentHeader(logId: string, number: number): Buffer {
   header.writeUInt32LE(VERSION, 4);
   header.write(logId.replaceAll("-", ""), 8, "hex");
   header.writeBigUInt64LE(BigInt(number), 24);
+  header.writeUInt32LE(crc32(header.subarray(0, CHECKED_BYTES)), CHECKED_BYTES);
   return header;
 }
 
-/**
- * Every intact frame of a segment. The same bytes give the same frames, so that an insert of them can be repeated.
- * `fallbackId` stands in for the log's id when the header cannot be read.
- */
-export function readSegment(file: Buffer, fallbackId: string): SegmentContent {
+/** Every intact frame of a segment. The same bytes give the same frames, so that an insert of them can be repeated. */
+export function readSegment(file: Buffer): SegmentContent {
+  const whole = file.length >= SEGMENT_HEADER_BYTES;
   const intact =
-    file.length >= SEGMENT_HEADER_BYTES && file.toString("latin1", 0, 4) === MAGIC && file.readUInt32LE(4) === VERSION;
+    whole &&
+    file.toString("latin1", 0, 4) === MAGIC &&
+    file.readUInt32LE(4) === VERSION &&
+    crc32(file.subarray(0, CHECKED_BYTES)) === file.readUInt32LE(CHECKED_BYTES);
   const frames: Frame[] = [];
-  let damagedBytes = intact || file.length < SEGMENT_HEADER_BYTES ? 0 : SEGMENT_HEADER_BYTES;
+  let damagedBytes = intact || !whole ? 0 : SEGMENT_HEADER_BYTES;
   let at = SEGMENT_HEADER_BYTES;
   let end = Math.min(at, file.length);
   while (at < file.length) {
@@ -49,12 +58,15 @@ export function readSegment(file: Buffer, fallbackId: string): SegmentContent {
     damagedBytes += next - at;
     at = next;
   }
+  const tail = file.length - end;
+  const torn = tail > 0 && isTorn(file, end);
   return {
-    logId: intact ? uuid(file.toString("hex", 8, 24)) : fallbackId,
+    logId: intact ? uuid(file.toString("hex", 8, 24)) : undefined,
+    number: intact ? Number(file.readBigUInt64LE(24)) : undefined,
     frames,
     end,
-    tornBytes: file.length - end,
-    damagedBytes,
+    tornBytes: torn ? tail : 0,
+    damagedBytes: damagedBytes + (torn ? 0 : tail),
   };
 }
 

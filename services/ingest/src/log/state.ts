@@ -1,37 +1,59 @@
-import { randomUUID } from "node:crypto";
 import { open, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 
-/** What the log remembers of segments whose files are gone. */
+/** A start of the ingest: every segment from number `from` on, until the next start's, carries this id. */
+export interface Run {
+  readonly from: number;
+  readonly id: string;
+}
+
+/** What the log remembers of segments whose files are gone, and of its starts. */
 export interface LogState {
-  /** First part of every insert's deduplication token: a new log must never repeat an old one's tokens. */
-  readonly logId: string;
-  /** Segments up to this number are gone; numbers are never used again. */
+  /**
+   * Each start has an id of its own, the first part of its inserts' deduplication tokens. So neither a lost state file
+   * nor a copied directory that is run twice makes two different segments share a token. Segments carry the id
+   * themselves; this list stands in for a header that cannot be read.
+   */
+  readonly runs: readonly Run[];
+  /** Segments up to this number are gone. */
   readonly retiredThrough: number;
   readonly acknowledgedPoints: number;
   readonly insertedPoints: number;
 }
 
-const FILE = "state.json";
+export const STATE_FILE = "state.json";
+const EMPTY: LogState = { runs: [], retiredThrough: 0, acknowledgedPoints: 0, insertedPoints: 0 };
 
-/** Reads the state, or starts a new log under a new id when there is none or it cannot be read. */
-export async function readState(directory: string): Promise<{ state: LogState; fresh: boolean }> {
+/** Reads the state; an empty one where there is none, and `torn` where it cannot be understood. */
+export async function readState(directory: string): Promise<{ state: LogState; torn: boolean }> {
   try {
-    const value: unknown = JSON.parse(await readFile(join(directory, FILE), "utf8"));
-    if (isState(value)) return { state: value, fresh: false };
+    const value: unknown = JSON.parse(await readFile(join(directory, STATE_FILE), "utf8"));
+    if (isState(value)) return { state: value, torn: false };
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code !== "ENOENT" && !(error instanceof SyntaxError)) throw error;
+    if (code === "ENOENT") return { state: EMPTY, torn: false };
+    if (!(error instanceof SyntaxError)) throw error;
   }
-  return {
-    state: { logId: randomUUID(), retiredThrough: 0, acknowledgedPoints: 0, insertedPoints: 0 },
-    fresh: true,
-  };
+  return { state: EMPTY, torn: true };
+}
+
+/** The state of a log whose next segment is `nextNumber`, with a new run; runs that no segment is left of are dropped. */
+export function withRun(state: LogState, nextNumber: number, id: string): LogState {
+  const runs = state.runs.filter(({ from }, index) => {
+    const end = state.runs[index + 1]?.from ?? nextNumber;
+    return from < end && end > state.retiredThrough + 1;
+  });
+  return { ...state, runs: [...runs, { from: nextNumber, id }] };
+}
+
+/** The id under which a segment was written, as far as the state knows. */
+export function runOf({ runs }: LogState, number: number): string | undefined {
+  return runs.findLast(({ from }) => from <= number)?.id;
 }
 
 /** Replaces the state file so that either the old or the new one is there after a crash. */
 export async function writeState(directory: string, state: LogState): Promise<void> {
-  const draft = join(directory, `${FILE}.new`);
+  const draft = join(directory, `${STATE_FILE}.new`);
   const file = await open(draft, "w");
   try {
     await file.writeFile(`${JSON.stringify(state)}\n`);
@@ -39,7 +61,7 @@ export async function writeState(directory: string, state: LogState): Promise<vo
   } finally {
     await file.close();
   }
-  await rename(draft, join(directory, FILE));
+  await rename(draft, join(directory, STATE_FILE));
   await syncDirectory(directory);
 }
 
@@ -57,8 +79,8 @@ function isState(value: unknown): value is LogState {
   if (value === null || typeof value !== "object") return false;
   const state = value as Partial<Record<keyof LogState, unknown>>;
   return (
-    typeof state.logId === "string" &&
-    /^[0-9a-f-]{36}$/.test(state.logId) &&
+    Array.isArray(state.runs) &&
+    state.runs.every((run) => Number.isSafeInteger(run?.from) && /^[0-9a-f-]{36}$/.test(run?.id)) &&
     [state.retiredThrough, state.acknowledgedPoints, state.insertedPoints].every(Number.isSafeInteger)
   );
 }

@@ -88,12 +88,6 @@ export class Telemetry {
     labelNames: ["table"],
     registers: this.registers,
   });
-  readonly damagedSegments = new Counter({
-    name: "tidemark_ingest_damaged_segments_total",
-    help: "Segments found damaged; a copy is kept as *.corrupt and their intact part was inserted.",
-    registers: this.registers,
-  });
-
   constructor({ log, series, liveSeries, clickhouseHealthy, now }: TelemetryOptions) {
     collectDefaultMetrics({ register: this.registry });
     const gauge = (name: string, help: string, read: () => number) =>
@@ -125,6 +119,27 @@ export class Telemetry {
       "Points, spans and log records that are in ClickHouse, over restarts.",
       () => log.insertedPoints,
     );
+    counter(
+      "tidemark_ingest_damaged_segments_total",
+      "Segments found damaged; a copy is kept as *.corrupt and their intact part was inserted.",
+      () => log.damagedSegments,
+    );
+    counter(
+      "tidemark_ingest_damaged_points_total",
+      "Points known to have been in segments, or parts of them, that cannot be read any more.",
+      () => log.lostPoints,
+    );
+    new Gauge({
+      name: "tidemark_ingest_kept_aside_files",
+      help: "Files of rows that wait for a person: refused by ClickHouse (bad), found damaged (corrupt).",
+      labelNames: ["kind"],
+      registers: this.registers,
+      async collect() {
+        const { bad, corrupt } = await log.keptAside();
+        this.set({ kind: "bad" }, bad);
+        this.set({ kind: "corrupt" }, corrupt);
+      },
+    });
     gauge("tidemark_ingest_queue_bytes", "Bytes in the log that wait to be inserted.", () => log.queuedBytes);
     gauge("tidemark_ingest_queue_segments", "Closed segments that wait to be inserted.", () => log.closedSegments);
     gauge("tidemark_ingest_insert_lag_seconds", "Age of the oldest data that is not in ClickHouse.", () => {

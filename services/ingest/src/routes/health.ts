@@ -23,6 +23,7 @@ export default async function healthRoutes(app: FastifyInstance, options: Health
     const clickhouseState = reachable === "ok" && !inserting() ? "failing" : reachable;
     let status = "ready";
     if (stopping()) status = "stopping";
+    else if (log.lockLost) status = "another process took the log";
     else if (log.full) status = "log full";
     else if (clickhouseState !== "ok") status = "ClickHouse does not take data";
     reply.status(status === "ready" ? 200 : 503);
@@ -30,6 +31,9 @@ export default async function healthRoutes(app: FastifyInstance, options: Health
       status,
       clickhouse: clickhouseState,
       queueBytes: log.queuedBytes,
+      /** What a person should look at; none of it keeps data from being taken. */
+      damagedSegments: log.damagedSegments,
+      keptAside: await log.keptAside(),
     };
   });
   app.get("/metrics", async (_request, reply) => {

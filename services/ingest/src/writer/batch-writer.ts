@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ClosedSegment, DurableLog } from "../log/durable-log.ts";
-import type { SegmentContent } from "../log/segment.ts";
-import { COLUMN_NAMES, TABLE_ORDER, type TableName } from "../rows/tables.ts";
+import type { ClosedSegment, DurableLog, Insertable } from "../log/durable-log.ts";
+import { batches, type TableBatch, tokenOf } from "../log/table-batches.ts";
+import { COLUMN_NAMES, type TableName } from "../rows/tables.ts";
 import { type ClickHouse, ClickHouseError } from "./clickhouse.ts";
 
 const FIRST_DELAY_MS = 100;
@@ -20,13 +20,6 @@ export interface WriterEvents {
   readonly setAside: (table: TableName, error: Error, points: number, path: string) => void;
   /** ClickHouse takes inserts again after failures. */
   readonly recovered: () => void;
-}
-
-interface TableBatch {
-  readonly table: TableName;
-  readonly body: Buffer;
-  readonly rows: number;
-  readonly points: number;
 }
 
 /**
@@ -90,8 +83,7 @@ export class BatchWriter {
     const waiting = batches(content);
     const insertNext = async (): Promise<void> => {
       const batch = waiting.shift()!;
-      const token = `${content.logId}:${segment.number}:${batch.table}`;
-      if (await this.insert(segment, batch, token, signal)) inserted += batch.points;
+      if (await this.insert(segment, content, batch, signal)) inserted += batch.points;
     };
     // What rows refer to goes in before them.
     while (waiting.length > 0 && REFERRED_TO.has(waiting[0]!.table)) await insertNext();
@@ -107,11 +99,12 @@ export class BatchWriter {
   /** Returns false when ClickHouse refused the rows for good and they were set aside. */
   private async insert(
     segment: ClosedSegment,
+    content: Insertable,
     batch: TableBatch,
-    token: string,
     signal: AbortSignal,
   ): Promise<boolean> {
     const { table, body, rows, points } = batch;
+    const token = tokenOf(content.logId, segment.number, table);
     let delay = FIRST_DELAY_MS;
     let refused = 0;
     for (let attempt = 1; ; attempt++) {
@@ -125,7 +118,7 @@ export class BatchWriter {
         if (signal.aborted) throw error;
         if (error instanceof ClickHouseError && error.permanent && ++refused >= PERMANENT_ATTEMPTS) {
           this.failing.delete(table);
-          const path = await this.log.setAside(segment, table, body, points);
+          const path = await this.log.setAside(segment, content, table);
           this.events.setAside(table, error, points, path);
           return false;
         }
@@ -137,26 +130,4 @@ export class BatchWriter {
       }
     }
   }
-}
-
-/** The blocks of a segment by table, in the order of TABLE_ORDER and, within a table, of the log. */
-export function batches(content: SegmentContent): TableBatch[] {
-  const parts = new Map<number, { bodies: Buffer[]; rows: number; points: number }>();
-  for (const frame of content.frames) {
-    for (const block of frame.blocks) {
-      let part = parts.get(block.table);
-      if (part === undefined) {
-        part = { bodies: [], rows: 0, points: 0 };
-        parts.set(block.table, part);
-      }
-      part.bodies.push(block.bytes);
-      part.rows += block.rows;
-      part.points += block.points;
-    }
-  }
-  return TABLE_ORDER.flatMap((table, index) => {
-    const part = parts.get(index);
-    if (part === undefined) return [];
-    return [{ table, body: Buffer.concat(part.bodies), rows: part.rows, points: part.points }];
-  });
 }
