@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import Fastify, { type FastifyInstance, LogController } from "fastify";
-import { type Config, completeConfig } from "./config.ts";
+import { type Config, commaList, completeConfig } from "./config.ts";
 import { HeldBytes } from "./held-bytes.ts";
 import { DurableLog } from "./log/durable-log.ts";
 import { Retries } from "./log/retries.ts";
@@ -61,6 +61,7 @@ export async function buildApp(
     retentionDays: config.maxAgeDays,
     maxSeries: config.maxSeries,
     limits: { perMetric: config.maxSeriesPerMetric, perService: config.maxSeriesPerService },
+    denyAttributes: commaList(config.denyAttributes),
     now,
   });
   const retries = new Retries(now);

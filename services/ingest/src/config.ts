@@ -91,6 +91,13 @@ export const ConfigSchema = Type.Object(
       maximum: 60,
       description: "Data older than this is rejected, days: at most the raw retention",
     }),
+    denyAttributes: Type.Optional(
+      Type.String({
+        title: "TIDEMARK_DENY_ATTRIBUTES",
+        description:
+          "Comma list of attribute keys that are not stored, `*` for any text; `!` in front keeps one as it is that would be dropped or cleaned",
+      }),
+    ),
     maxSeries: Type.Integer({
       title: "TIDEMARK_MAX_SERIES",
       default: 200_000,
@@ -141,6 +148,14 @@ export function configFromEnvironment(environment: Readonly<Record<string, strin
     if (value !== undefined && value !== "") given[name] = value;
   }
   return checked(Default(ConfigSchema, Convert(ConfigSchema, given)));
+}
+
+/** The items of a comma list, without the spaces around them. */
+export function commaList(text = ""): string[] {
+  return text
+    .split(",")
+    .map((item) => item.trim())
+    .filter((item) => item !== "");
 }
 
 function checked(config: unknown): Config {

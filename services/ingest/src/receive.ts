@@ -82,6 +82,7 @@ export class Receiver {
       }
     }
     for (const [reason, count] of decoded.rejectedBy) telemetry.reject(signal, reason, count);
+    for (const [reason, count] of decoded.scrubbedBy) telemetry.scrubbed.inc({ signal, reason }, count);
     return exportReply(signal, encoding, decoded.rejected, decoded.message);
   }
 

@@ -5,7 +5,12 @@ const MAX_DEPTH = 100;
 
 export type Attribute = readonly [key: string, value: string];
 
-type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
+export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
+
+/** What becomes of an entry of a map within a value: another value, or undefined for none. */
+export type Entries = (key: string, value: Json) => Json | undefined;
+
+const ALL_ENTRIES: Entries = (_key, value) => value;
 
 /** Text of a protobuf string; bytes that are not UTF-8 become U+FFFD, so that no row breaks a reader downstream. */
 export function text(wire: Wire, start: number, end: number): string {
@@ -17,20 +22,27 @@ export function text(wire: Wire, start: number, end: number): string {
  * A value is written the way the OpenTelemetry Collector's `AsString` does: scalars plain, arrays and maps as JSON,
  * bytes as base64.
  */
-export function readAttributes(wire: Wire, start: number, end: number, field: number, into: Attribute[]): void {
+export function readAttributes(
+  wire: Wire,
+  start: number,
+  end: number,
+  field: number,
+  into: Attribute[],
+  entries?: Entries,
+): void {
   const wanted = (field << 3) | BYTES;
   wire.pos = start;
   while (wire.pos < end) {
     const tag = wire.tag(end);
     if (tag === wanted) {
       const stop = wire.span(end);
-      into.push(readKeyValue(wire, wire.pos, stop));
+      into.push(readKeyValue(wire, wire.pos, stop, entries));
       wire.pos = stop;
     } else wire.skip(tag, end);
   }
 }
 
-export function readKeyValue(wire: Wire, start: number, end: number): Attribute {
+export function readKeyValue(wire: Wire, start: number, end: number, entries?: Entries): Attribute {
   let key = "";
   let value = "";
   wire.pos = start;
@@ -42,7 +54,7 @@ export function readKeyValue(wire: Wire, start: number, end: number): Attribute 
       wire.pos = stop;
     } else if (tag === 18) {
       const stop = wire.span(end);
-      value = readValueText(wire, wire.pos, stop);
+      value = readValueText(wire, wire.pos, stop, entries);
       wire.pos = stop;
     } else wire.skip(tag, end);
   }
@@ -50,7 +62,7 @@ export function readKeyValue(wire: Wire, start: number, end: number): Attribute 
 }
 
 /** Text of one `AnyValue`. An empty value is the empty string. */
-export function readValueText(wire: Wire, start: number, end: number): string {
+export function readValueText(wire: Wire, start: number, end: number, entries: Entries = ALL_ENTRIES): string {
   let result = "";
   wire.pos = start;
   while (wire.pos < end) {
@@ -68,7 +80,8 @@ export function readValueText(wire: Wire, start: number, end: number): string {
       result = String(wire.double(end));
     } else if (tag === ((5 << 3) | BYTES) || tag === ((6 << 3) | BYTES)) {
       const stop = wire.span(end);
-      result = JSON.stringify(tag >> 3 === 5 ? readArray(wire, wire.pos, stop, 1) : readMap(wire, wire.pos, stop, 1));
+      const read = tag >> 3 === 5 ? readArray : readMap;
+      result = JSON.stringify(read(wire, wire.pos, stop, 1, entries));
       wire.pos = stop;
     } else if (tag === ((7 << 3) | BYTES)) {
       const stop = wire.span(end);
@@ -79,7 +92,7 @@ export function readValueText(wire: Wire, start: number, end: number): string {
   return result;
 }
 
-function readArray(wire: Wire, start: number, end: number, depth: number): Json[] {
+function readArray(wire: Wire, start: number, end: number, depth: number, entries: Entries): Json[] {
   if (depth > MAX_DEPTH) wire.fail("attribute nested too deep");
   const items: Json[] = [];
   wire.pos = start;
@@ -87,14 +100,14 @@ function readArray(wire: Wire, start: number, end: number, depth: number): Json[
     const tag = wire.tag(end);
     if (tag === 10) {
       const stop = wire.span(end);
-      items.push(readJson(wire, wire.pos, stop, depth));
+      items.push(readJson(wire, wire.pos, stop, depth, entries));
       wire.pos = stop;
     } else wire.skip(tag, end);
   }
   return items;
 }
 
-function readMap(wire: Wire, start: number, end: number, depth: number): Json {
+function readMap(wire: Wire, start: number, end: number, depth: number, entries: Entries): Json {
   if (depth > MAX_DEPTH) wire.fail("attribute nested too deep");
   const map = new Map<string, Json>();
   wire.pos = start;
@@ -102,15 +115,16 @@ function readMap(wire: Wire, start: number, end: number, depth: number): Json {
     const tag = wire.tag(end);
     if (tag === 10) {
       const stop = wire.span(end);
-      const [key, value] = readJsonPair(wire, wire.pos, stop, depth);
-      map.set(key, value);
+      const [key, value] = readJsonPair(wire, wire.pos, stop, depth, entries);
+      const kept = entries(key, value);
+      if (kept !== undefined) map.set(key, kept);
       wire.pos = stop;
     } else wire.skip(tag, end);
   }
   return Object.fromEntries(map);
 }
 
-function readJsonPair(wire: Wire, start: number, end: number, depth: number): [string, Json] {
+function readJsonPair(wire: Wire, start: number, end: number, depth: number, entries: Entries): [string, Json] {
   let key = "";
   let value: Json = null;
   wire.pos = start;
@@ -119,14 +133,14 @@ function readJsonPair(wire: Wire, start: number, end: number, depth: number): [s
     if (tag === 10 || tag === 18) {
       const stop = wire.span(end);
       if (tag === 10) key = text(wire, wire.pos, stop);
-      else value = readJson(wire, wire.pos, stop, depth);
+      else value = readJson(wire, wire.pos, stop, depth, entries);
       wire.pos = stop;
     } else wire.skip(tag, end);
   }
   return [key, value];
 }
 
-function readJson(wire: Wire, start: number, end: number, depth: number): Json {
+function readJson(wire: Wire, start: number, end: number, depth: number, entries: Entries): Json {
   let result: Json = null;
   wire.pos = start;
   while (wire.pos < end) {
@@ -151,8 +165,8 @@ function readJson(wire: Wire, start: number, end: number, depth: number): Json {
         const stop = wire.span(end);
         const field = tag >> 3;
         if (field === 1) result = text(wire, wire.pos, stop);
-        else if (field === 5) result = readArray(wire, wire.pos, stop, depth + 1);
-        else if (field === 6) result = readMap(wire, wire.pos, stop, depth + 1);
+        else if (field === 5) result = readArray(wire, wire.pos, stop, depth + 1, entries);
+        else if (field === 6) result = readMap(wire, wire.pos, stop, depth + 1, entries);
         else result = wire.bytes.toString("base64", wire.pos, stop);
         wire.pos = stop;
         break;

@@ -46,6 +46,12 @@ export class Telemetry {
     labelNames: ["service", "metric", "outcome"],
     registers: this.registers,
   });
+  readonly scrubbed = new Counter({
+    name: "tidemark_ingest_scrubbed_attributes_total",
+    help: "Attributes that were dropped or cleaned before they were stored, by reason; those of series and resources when first seen.",
+    labelNames: ["signal", "reason"],
+    registers: this.registers,
+  });
   readonly repeated = new Counter({
     name: "tidemark_ingest_repeated_requests_total",
     help: "Requests that had been stored before and were only answered.",

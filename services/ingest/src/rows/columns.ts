@@ -266,13 +266,16 @@ const DICTIONARY_VERSION = 1;
 /** Version, kind of the indices, sizes of the dictionary and the indices. */
 const WORDS_HEADER_BYTES = 4 * 8;
 const REMEMBERED = 1024;
+const NO_BYTES = new Uint8Array(0);
 const LONGEST_REMEMBERED = 128;
 const HAS_ADDITIONAL_KEYS = 1 << 9;
 
-/** A text by its bytes, and its number in the block of that generation. */
-interface Remembered {
+/** A text by its bytes, its rule, and its number in the block of that generation. */
+export interface Remembered {
   readonly raw: Uint8Array;
   readonly value: string;
+  /** What `ruleOf` said of the text: 0 for nothing special. */
+  readonly rule: number;
   number: number;
   generation: number;
 }
@@ -289,6 +292,8 @@ export class Words implements Column {
   private readonly remembered: (Remembered | undefined)[] = new Array(REMEMBERED).fill(undefined);
   private generation = 0;
   private indices = new Uint32Array(FIRST_CAPACITY);
+  /** Asked once for each text that is remembered; its answer comes back with the text. */
+  ruleOf: (value: string) => number = () => 0;
   rows = 0;
 
   /** The number of a text in this block, to be pushed any number of times. */
@@ -306,11 +311,15 @@ export class Words implements Column {
   }
   /** Pushes a protobuf string: one whose bytes came before is not made a string again. */
   pushRaw(source: Source, start: number, end: number): void {
+    this.pushKnown(this.find(source, start, end));
+  }
+  /** The text of a protobuf string, remembered unless it is long, to be pushed or not. */
+  find(source: Source, start: number, end: number): Remembered {
     const { bytes } = source;
     const size = end - start;
     if (size > LONGEST_REMEMBERED) {
-      this.push(bytes.toString("utf8", start, end));
-      return;
+      const value = bytes.toString("utf8", start, end);
+      return { raw: NO_BYTES, value, rule: this.ruleOf(value), number: 0, generation: -1 };
     }
     let hash = size;
     for (let i = start; i < end; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193);
@@ -318,9 +327,13 @@ export class Words implements Column {
     let known = this.remembered[hash];
     if (known === undefined || !sameBytes(known.raw, bytes, start, end)) {
       const value = bytes.toString("utf8", start, end);
-      known = { raw: Uint8Array.from(bytes.subarray(start, end)), value, number: 0, generation: -1 };
+      const raw = Uint8Array.from(bytes.subarray(start, end));
+      known = { raw, value, rule: this.ruleOf(value), number: 0, generation: -1 };
       this.remembered[hash] = known;
     }
+    return known;
+  }
+  pushKnown(known: Remembered): void {
     if (known.generation !== this.generation) {
       known.number = this.intern(known.value);
       known.generation = this.generation;

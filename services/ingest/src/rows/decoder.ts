@@ -2,6 +2,7 @@ import { jsonToProtobuf, REQUESTS } from "../otlp/json.ts";
 import { walkMetrics } from "../otlp/metrics.ts";
 import { walkRecords } from "../otlp/records.ts";
 import type { Encoding, Signal } from "../otlp/reply.ts";
+import { Scrubber, type ScrubReason } from "../privacy/scrubber.ts";
 import { Cardinality, type CardinalityLimits, DEFAULT_LIMITS, type Overflow, overflowMessage } from "./cardinality.ts";
 import { Identities } from "./identity.ts";
 import { LogRows } from "./log-rows.ts";
@@ -31,6 +32,8 @@ export interface Decoded {
   readonly rejectedBy: ReadonlyMap<Reason, number>;
   /** What was over the budgets of series, by service and metric. */
   readonly overflow: readonly Overflow[];
+  /** What was taken out before it could be stored. */
+  readonly scrubbedBy: ReadonlyMap<ScrubReason, number>;
   /** For `partial_success`; empty when nothing was rejected or folded. */
   readonly message: string;
   /** To be called when the blocks could not be kept: takes back which series count as written. */
@@ -44,6 +47,8 @@ export interface DecoderOptions {
   readonly maxSeries: number;
   /** Budgets of live series; default: DEFAULT_LIMITS. */
   readonly limits?: CardinalityLimits;
+  /** See AttributeRules. */
+  readonly denyAttributes?: readonly string[];
   readonly now: () => number;
 }
 
@@ -57,6 +62,7 @@ export class Decoder {
   private readonly tables = createTables();
   private readonly rejections = new Rejections();
   private readonly guard: Cardinality;
+  private readonly scrubber: Scrubber;
   private readonly book: SeriesBook;
   private readonly metrics: MetricRows;
   private readonly spans: SpanRows;
@@ -64,12 +70,13 @@ export class Decoder {
 
   constructor(options: DecoderOptions) {
     this.options = options;
-    const identities = new Identities(MAX_RESOURCES);
+    this.scrubber = new Scrubber(options.denyAttributes);
+    const identities = new Identities(MAX_RESOURCES, this.scrubber);
     this.guard = new Cardinality(options.limits ?? DEFAULT_LIMITS);
-    this.book = new SeriesBook(options.maxSeries, this.guard);
+    this.book = new SeriesBook(options.maxSeries, this.guard, this.scrubber);
     this.metrics = new MetricRows(this.tables, identities, this.guard, this.book, this.rejections, options.now());
-    this.spans = new SpanRows(this.tables, identities, this.rejections);
-    this.logs = new LogRows(this.tables, identities, this.rejections);
+    this.spans = new SpanRows(this.tables, identities, this.rejections, this.scrubber);
+    this.logs = new LogRows(this.tables, identities, this.rejections, this.scrubber);
   }
 
   /** Series and metrics in memory. */
@@ -130,6 +137,7 @@ export class Decoder {
       rejectedBy: new Map(this.rejections.counts),
       overflow,
       message: [this.rejections.message, overflowMessage(overflow, this.guard.limits)].filter(Boolean).join("; "),
+      scrubbedBy: new Map(this.scrubber.counts),
       undo,
     };
   }
@@ -137,5 +145,6 @@ export class Decoder {
   private clear(): void {
     for (const name of TABLE_ORDER) this.tables[name].clear();
     this.rejections.clear();
+    this.scrubber.clear();
   }
 }

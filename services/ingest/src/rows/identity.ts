@@ -1,5 +1,6 @@
 import { type Attribute, readAttributes } from "../otlp/attributes.ts";
 import type { Wire } from "../otlp/wire.ts";
+import type { Scrubber } from "../privacy/scrubber.ts";
 import { sameBytes } from "./columns.ts";
 import { quickHash } from "./hash.ts";
 
@@ -44,9 +45,11 @@ export class Identities {
   private readonly byBytes = new Map<number, { readonly raw: Uint8Array; readonly identity: Identity }>();
   private next = 0;
   private readonly limit: number;
+  private readonly scrubber: Scrubber;
 
-  constructor(limit: number) {
+  constructor(limit: number, scrubber: Scrubber) {
     this.limit = limit;
+    this.scrubber = scrubber;
   }
 
   read(wire: Wire, ranges: readonly number[]): Identity {
@@ -64,8 +67,10 @@ export class Identities {
 
   private resolve(wire: Wire, ranges: readonly number[]): Identity {
     const raw: Attribute[] = [];
-    for (let i = 0; i < ranges.length; i += 2) readAttributes(wire, ranges[i]!, ranges[i + 1]!, 1, raw);
-    const attributes = canonical(raw);
+    for (let i = 0; i < ranges.length; i += 2) {
+      readAttributes(wire, ranges[i]!, ranges[i + 1]!, 1, raw, this.scrubber.entries);
+    }
+    const attributes = canonical(this.scrubber.attributes(raw));
     const key = canonicalKey(attributes);
     let identity = this.known.get(key);
     if (identity === undefined) {

@@ -1,9 +1,10 @@
 import { readValueText } from "../otlp/attributes.ts";
 import type { RecordSink } from "../otlp/records.ts";
 import { nanosToMillis, type Wire } from "../otlp/wire.ts";
+import type { Scrubber } from "../privacy/scrubber.ts";
 import type { Identities, Identity } from "./identity.ts";
 import type { TimeWindow } from "./metric-rows.ts";
-import { idText, pushLabel, SharedLabels, scopeAttributes } from "./record-labels.ts";
+import { idText, LabelOwner, pushLabel, SharedLabels, scopeAttributes } from "./record-labels.ts";
 import type { Rejections } from "./rejections.ts";
 import type { Tables } from "./tables.ts";
 
@@ -26,12 +27,15 @@ export class LogRows implements RecordSink {
   private scopeVersion = "";
   private readonly resourceLabels = new SharedLabels();
   private readonly scopeLabels = new SharedLabels();
+  private readonly owner: LabelOwner;
   private wire!: Wire;
 
-  constructor(tables: Tables, identities: Identities, rejections: Rejections) {
+  constructor(tables: Tables, identities: Identities, rejections: Rejections, scrubber: Scrubber) {
     this.table = tables.otel_logs;
     this.identities = identities;
     this.rejections = rejections;
+    this.owner = new LabelOwner(scrubber);
+    this.table.columns.LogAttributes.keys.ruleOf = (key) => scrubber.rule(key);
   }
 
   begin(window: TimeWindow): void {
@@ -48,7 +52,7 @@ export class LogRows implements RecordSink {
   scope(name: string, version: string, ranges: readonly number[], schemaUrl: string): void {
     this.scopeName = name;
     this.scopeVersion = version;
-    this.scopeLabels.set(scopeAttributes(this.wire, ranges));
+    this.scopeLabels.set(scopeAttributes(this.wire, ranges, this.owner.scrubber));
     this.scopeSchemaUrl = schemaUrl;
   }
 
@@ -135,7 +139,7 @@ export class LogRows implements RecordSink {
     columns.SeverityText.push(severityText);
     columns.SeverityNumber.bytes.byte(severity <= MAX_SEVERITY ? severity : 0);
     columns.ServiceName.push(this.identity.service);
-    columns.Body.push(bodyEnd > bodyStart ? readValueText(wire, bodyStart, bodyEnd) : "");
+    columns.Body.push(bodyEnd > bodyStart ? readValueText(wire, bodyStart, bodyEnd, this.owner.scrubber.entries) : "");
     columns.ResourceSchemaUrl.push(this.resourceSchemaUrl);
     this.resourceLabels.push(columns.ResourceAttributes);
     columns.ScopeSchemaUrl.push(this.scopeSchemaUrl);
@@ -150,6 +154,7 @@ export class LogRows implements RecordSink {
   /** Attributes of the record (field 6). Returns `event.name`, which older senders use in place of the field. */
   private pushAttributes(wire: Wire, start: number, end: number): string {
     const column = this.table.columns.LogAttributes;
+    this.owner.set(wire, start, end, 6);
     let named = "";
     wire.pos = start;
     while (wire.pos < end) {
@@ -157,7 +162,7 @@ export class LogRows implements RecordSink {
       if (tag === 50) {
         const stop = wire.span(end);
         const at = wire.pos;
-        pushLabel(column, wire, at, stop);
+        pushLabel(column, wire, at, stop, this.owner);
         // KeyValue starts with its key: tag, length, text.
         if (wire.bytes[at] === 10 && wire.bytes[at + 1] === EVENT_NAME_KEY.length) {
           const keyEnd = at + 2 + EVENT_NAME_KEY.length;

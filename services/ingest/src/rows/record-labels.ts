@@ -1,5 +1,7 @@
 import { type Attribute, readAttributes, readValueText } from "../otlp/attributes.ts";
 import type { Wire } from "../otlp/wire.ts";
+import { DROP, KEEP, type Rule } from "../privacy/attribute-rules.ts";
+import { type Scrubber, systemOf } from "../privacy/scrubber.ts";
 import type { Dictionary, Text, Words } from "./columns.ts";
 
 export type Labels = Dictionary<Words, Text>;
@@ -46,8 +48,44 @@ export class SharedLabels {
   }
 }
 
-/** Reads one `KeyValue` straight into a label map's open row: a plain text value is copied without being decoded. */
-export function pushLabel(column: Labels, wire: Wire, start: number, end: number): void {
+/** The record whose attributes are read: asked for its database only when one of them is a query. */
+export class LabelOwner {
+  readonly scrubber: Scrubber;
+  private wire!: Wire;
+  private start = 0;
+  private end = 0;
+  private field = 0;
+  private system: string | undefined;
+
+  constructor(scrubber: Scrubber) {
+    this.scrubber = scrubber;
+  }
+
+  /** `field` is the number of the record's attributes. */
+  set(wire: Wire, start: number, end: number, field: number): void {
+    this.wire = wire;
+    this.start = start;
+    this.end = end;
+    this.field = field;
+    this.system = undefined;
+  }
+
+  /** Moves the wire. */
+  get dbSystem(): string {
+    if (this.system === undefined) {
+      const attributes: Attribute[] = [];
+      readAttributes(this.wire, this.start, this.end, this.field, attributes);
+      this.system = systemOf(attributes);
+    }
+    return this.system;
+  }
+}
+
+/**
+ * Reads one `KeyValue` straight into a label map's open row: a plain text value is copied without being decoded. What
+ * must not be stored is left out or cleaned; the rule is known with the key.
+ */
+export function pushLabel(column: Labels, wire: Wire, start: number, end: number, owner: LabelOwner): void {
   let keyStart = 0;
   let keyEnd = 0;
   let valueStart = 0;
@@ -67,7 +105,17 @@ export function pushLabel(column: Labels, wire: Wire, start: number, end: number
       wire.pos = stop;
     } else wire.skip(tag, end);
   }
-  column.keys.pushRaw(wire, keyStart, keyEnd);
+  const key = column.keys.find(wire, keyStart, keyEnd);
+  if (key.rule !== KEEP) {
+    if (key.rule === DROP) owner.scrubber.denied();
+    else {
+      column.keys.pushKnown(key);
+      const value = readValueText(wire, valueStart, valueEnd);
+      column.items.push(owner.scrubber.value(key.rule as Rule, value, owner.dbSystem));
+    }
+    return;
+  }
+  column.keys.pushKnown(key);
   // An AnyValue that is one string and nothing else: tag 10, its length, its bytes.
   if (valueEnd - valueStart >= 2 && wire.bytes[valueStart] === 10) {
     wire.pos = valueStart + 1;
@@ -77,14 +125,16 @@ export function pushLabel(column: Labels, wire: Wire, start: number, end: number
       return;
     }
   }
-  column.items.push(readValueText(wire, valueStart, valueEnd));
+  column.items.push(readValueText(wire, valueStart, valueEnd, owner.scrubber.entries));
 }
 
 /** Attributes of scopes: field 3 of each of their messages. */
-export function scopeAttributes(wire: Wire, ranges: readonly number[]): Attribute[] {
+export function scopeAttributes(wire: Wire, ranges: readonly number[], scrubber: Scrubber): readonly Attribute[] {
   const attributes: Attribute[] = [];
-  for (let i = 0; i < ranges.length; i += 2) readAttributes(wire, ranges[i]!, ranges[i + 1]!, 3, attributes);
-  return attributes;
+  for (let i = 0; i < ranges.length; i += 2) {
+    readAttributes(wire, ranges[i]!, ranges[i + 1]!, 3, attributes, scrubber.entries);
+  }
+  return scrubber.attributes(attributes);
 }
 
 /** Trace and span ids as the OpenTelemetry exporter stores them: lower-case hexadecimal, empty for none or all zero. */

@@ -1,5 +1,6 @@
 import { type Attribute, readAttributes } from "../otlp/attributes.ts";
 import type { MetricHeader, Point } from "../otlp/point.ts";
+import type { Scrubber } from "../privacy/scrubber.ts";
 import {
   type Cardinality,
   formOf,
@@ -89,13 +90,17 @@ export class SeriesBook {
   private readonly contexts = new Map<string, MetricContext>();
   private readonly limit: number;
   private readonly guard: Cardinality;
+  private readonly scrubber: Scrubber;
   /** The entry of the point before this one, or a stand-in: `undefined` when that point had none. */
   private previous: Entry | undefined;
+  /** Raw bytes remembered: many lead to one series where values were taken out of them. */
+  private forms = 0;
   size = 0;
 
-  constructor(limit: number, guard: Cardinality) {
+  constructor(limit: number, guard: Cardinality, scrubber: Scrubber) {
     this.limit = limit;
     this.guard = guard;
+    this.scrubber = scrubber;
   }
 
   context(identity: Identity, scopeName: string, scopeVersion: string, header: MetricHeader): MetricContext {
@@ -150,6 +155,7 @@ export class SeriesBook {
       const raw = new DataView(Uint8Array.from(bytes.subarray(start, end)).buffer);
       entry = { raw, series, next: undefined };
       context.entries.set(hash, entry);
+      this.forms++;
     } else if (sameBytes(entry.raw, view, start, end)) series = this.admitted(context, entry.series);
     else {
       this.previous = undefined;
@@ -162,10 +168,11 @@ export class SeriesBook {
 
   /** Called between requests. Returns whether everything was forgotten. */
   trim(): boolean {
-    if (this.size <= this.limit) return false;
+    if (this.size <= this.limit && this.forms <= 2 * this.limit) return false;
     this.contexts.clear();
     this.guard.sweep();
     this.previous = undefined;
+    this.forms = 0;
     this.size = 0;
     return true;
   }
@@ -180,8 +187,8 @@ export class SeriesBook {
 
   private resolve(context: MetricContext, point: Point): Series | undefined {
     const read: Attribute[] = [];
-    readAttributes(point.wire, point.start, point.end, point.attributeField, read);
-    const attributes = canonical(read);
+    readAttributes(point.wire, point.start, point.end, point.attributeField, read, this.scrubber.entries);
+    const attributes = canonical(this.scrubber.attributes(read));
     const key = canonicalKey(attributes);
     const known = context.byKey.get(key);
     if (known !== undefined) return this.admitted(context, known);

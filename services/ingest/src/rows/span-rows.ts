@@ -1,8 +1,10 @@
 import type { RecordSink } from "../otlp/records.ts";
 import { nanosToMillis, unsigned, type Wire } from "../otlp/wire.ts";
+import { KEEP } from "../privacy/attribute-rules.ts";
+import type { Scrubber } from "../privacy/scrubber.ts";
 import type { Identities, Identity } from "./identity.ts";
 import type { TimeWindow } from "./metric-rows.ts";
-import { pushLabel, SharedLabels } from "./record-labels.ts";
+import { LabelOwner, pushLabel, SharedLabels } from "./record-labels.ts";
 import type { Rejections } from "./rejections.ts";
 import type { Tables } from "./tables.ts";
 
@@ -21,15 +23,26 @@ export class SpanRows implements RecordSink {
   private window: TimeWindow = { now: 0, earliest: 0, latest: 0 };
   private identity!: Identity;
   private readonly resourceLabels = new SharedLabels();
+  private readonly owner: LabelOwner;
   private scopeName = "";
   private scopeVersion = "";
   /** Tag, start and end of each attribute, event and link of the span that is being read. */
   private repeated = new Int32Array(FIRST_REPEATED);
 
-  constructor(tables: Tables, identities: Identities, rejections: Rejections) {
+  constructor(tables: Tables, identities: Identities, rejections: Rejections, scrubber: Scrubber) {
     this.table = tables.otel_traces;
     this.identities = identities;
     this.rejections = rejections;
+    this.owner = new LabelOwner(scrubber);
+    const { columns } = this.table;
+    columns.SpanName.ruleOf = (name) => scrubber.nameRule(name);
+    for (const labels of [
+      columns.SpanAttributes,
+      columns["Events.Attributes"].items,
+      columns["Links.Attributes"].items,
+    ]) {
+      labels.keys.ruleOf = (key) => scrubber.rule(key);
+    }
   }
 
   begin(window: TimeWindow): void {
@@ -142,12 +155,15 @@ export class SpanRows implements RecordSink {
     }
 
     const { columns } = this.table;
+    this.owner.set(wire, start, end, 9);
     columns.Timestamp.bytes.u64(beginLo, beginHi);
     columns.TraceId.pushId(wire, traceStart, traceEnd);
     columns.SpanId.pushId(wire, spanStart, spanEnd);
     columns.ParentSpanId.pushId(wire, parentStart, parentEnd);
     columns.TraceState.pushRaw(wire, stateStart, stateEnd);
-    columns.SpanName.pushRaw(wire, nameStart, nameEnd);
+    const name = columns.SpanName.find(wire, nameStart, nameEnd);
+    if (name.rule === KEEP) columns.SpanName.pushKnown(name);
+    else columns.SpanName.push(this.owner.scrubber.name(name.value, this.owner.dbSystem));
     columns.SpanKind.push(KINDS[kind] ?? KINDS[0]!);
     columns.ServiceName.push(this.identity.service);
     this.resourceLabels.push(columns.ResourceAttributes);
@@ -185,7 +201,7 @@ export class SpanRows implements RecordSink {
       const tag = repeated[i]!;
       const at = repeated[i + 1]!;
       const stop = repeated[i + 2]!;
-      if (tag === 74) pushLabel(columns.SpanAttributes, wire, at, stop);
+      if (tag === 74) pushLabel(columns.SpanAttributes, wire, at, stop, this.owner);
       else if (tag === 90) this.pushEvent(wire, at, stop);
       else this.pushLink(wire, at, stop);
     }
@@ -224,7 +240,7 @@ export class SpanRows implements RecordSink {
         if (tag === 18) {
           nameStart = wire.pos;
           nameEnd = stop;
-        } else pushLabel(labels, wire, wire.pos, stop);
+        } else pushLabel(labels, wire, wire.pos, stop, this.owner);
         wire.pos = stop;
       } else wire.skip(tag, end);
     }
@@ -256,7 +272,7 @@ export class SpanRows implements RecordSink {
         } else if (tag === 26) {
           stateStart = wire.pos;
           stateEnd = stop;
-        } else pushLabel(labels, wire, wire.pos, stop);
+        } else pushLabel(labels, wire, wire.pos, stop, this.owner);
         wire.pos = stop;
       } else wire.skip(tag, end);
     }

@@ -162,7 +162,9 @@ describe("the columns of subject tables", () => {
       sum: 0.1,
       bucketCounts: ["1", "0"],
       explicitBounds: [1],
-      attributes: [attribute("db.query.text", `SELECT ${i} FROM a_table_with_a_long_name WHERE id = ? AND name = ?`)],
+      attributes: [
+        attribute("db.query.text", `SELECT column_${i} FROM a_table_with_a_long_name WHERE id = ? AND name = ?`),
+      ],
     });
     const decoded = send(decoder(10), [
       {
