@@ -103,6 +103,8 @@ describe("the command line", () => {
       const flags = [
         "--otlp-port",
         `${taken}`,
+        "--otlp-grpc-port",
+        "off",
         "--clickhouse-port",
         `${clickhouse}`,
         "--viewer-port",
@@ -165,6 +167,8 @@ it("takes data while ClickHouse is unreachable from the start, and stores it whe
     url,
     "--otlp-port",
     `${otlp}`,
+    "--otlp-grpc-port",
+    "0",
     "--clickhouse-port",
     `${clickhouse}`,
   ];

@@ -18,7 +18,7 @@ it.each([
   const [otlp = 0, clickhouse = 0, viewer = 0, alerts = 0] = await freePorts(4);
   const marker = `tidemark-stop-${process.pid}-${Date.now()}`;
   const args = [join(ROOT, "services/tidemark/dist/main.js"), "demo", "--headless"];
-  args.push("--otlp-port", `${otlp}`, "--clickhouse-port", `${clickhouse}`);
+  args.push("--otlp-port", `${otlp}`, "--otlp-grpc-port", "0", "--clickhouse-port", `${clickhouse}`);
   args.push("--viewer-port", `${viewer}`, "--alerts-port", `${alerts}`);
   const demo = spawn(process.execPath, args, {
     env: {

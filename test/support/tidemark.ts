@@ -29,7 +29,7 @@ export async function startTidemark(flags: readonly string[] = [], env: NodeJS.P
   const dataDir = mkdtempSync(join(tmpdir(), "tidemark-test-"));
   const [otlp, clickhouse, viewer, alerts] = await freePorts(4);
   const args = [MAIN, "up", "--data-dir", dataDir, "--otlp-port", `${otlp}`, "--clickhouse-port", `${clickhouse}`];
-  args.push("--viewer-port", `${viewer}`, "--alerts-port", `${alerts}`, ...flags);
+  args.push("--otlp-grpc-port", "0", "--viewer-port", `${viewer}`, "--alerts-port", `${alerts}`, ...flags);
   const child = spawn(process.execPath, args, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
   const output = collect(child);
   const tidemark: Tidemark = {

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import Fastify, { type FastifyInstance, LogController } from "fastify";
 import { type Config, commaList, completeConfig } from "./config.ts";
+import { OtlpGrpc } from "./grpc/server.ts";
 import { HeldBytes } from "./held-bytes.ts";
 import { DurableLog } from "./log/durable-log.ts";
 import { Retries } from "./log/retries.ts";
@@ -18,33 +19,44 @@ import { ClickHouse } from "./writer/clickhouse.ts";
 import { Reach } from "./writer/reach.ts";
 
 const MS_PER_S = 1000;
-const REQUEST_TIMEOUT_MS = 60_000;
+const RECEIVE_TIMEOUT_MS = 60_000;
 const KEEP_ALIVE_MS = 65_000;
 const KEEP_DONE_MS = 60_000;
 /** What of the five seconds after SIGTERM the last inserts may take. */
 const DRAIN_MS = 2_500;
 const DRAIN_POLL_MS = 20;
+/** What of it calls over gRPC may take that have begun. */
+const GRPC_DRAIN_MS = 1_000;
+
+declare module "fastify" {
+  interface FastifyInstance {
+    /** OTLP/gRPC: it has a port of its own, and is closed with the app. */
+    grpc: OtlpGrpc;
+  }
+}
 
 /** What a caller may replace, for tests. */
 export interface Replacements {
   /** Milliseconds since 1970. */
   readonly now?: () => number;
+  /** A request that takes longer to arrive is refused. */
+  readonly receiveTimeoutMs?: number;
 }
 
 /**
- * The ingest without a port: `inject` works at once, `listen` opens it, `close` writes and inserts what it has taken.
+ * The ingest without a port: `inject` works at once, `listen` and `grpc.listen` open its ports, `close` writes and inserts what it has taken.
  * Throws BadConfig, LogLocked or LogDirectory.
  */
 export async function buildApp(
   given: Partial<Config>,
-  { now = Date.now }: Replacements = {},
+  { now = Date.now, receiveTimeoutMs = RECEIVE_TIMEOUT_MS }: Replacements = {},
 ): Promise<FastifyInstance> {
   const config = completeConfig(given);
   const app = Fastify({
     logger: config.logLevel === "silent" ? false : { name: "tidemark-ingest", level: config.logLevel },
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: config.maxBodyBytes,
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    requestTimeout: receiveTimeoutMs,
     keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: "idle",
   });
@@ -88,10 +100,12 @@ export async function buildApp(
       app.log.info("ClickHouse takes inserts again");
     },
   });
+  const heldBytes = new HeldBytes(config.maxReceivingBytes);
   const telemetry = new Telemetry({
     log,
     series: () => decoder.series,
     liveSeries: () => decoder.liveSeries,
+    receivingBytes: () => heldBytes.bytes,
     clickhouseHealthy: () => reach.state === "ok" && writer.healthy,
     now,
   });
@@ -111,9 +125,19 @@ export async function buildApp(
     checkToken: tokenCheck(config.token),
     stopping: () => stopping,
   });
-  const heldBytes = new HeldBytes(config.maxReceivingBytes);
   await app.register(body, { ...config, heldBytes });
   await app.register(otlpRoutes, { receiver });
+  const { maxBodyBytes, maxDecompressedBytes } = config;
+  const grpc = new OtlpGrpc({
+    receiver,
+    heldBytes,
+    telemetry,
+    log: app.log,
+    maxBodyBytes,
+    maxDecompressedBytes,
+    receiveTimeoutMs,
+  });
+  app.decorate("grpc", grpc);
   await app.register(healthRoutes, {
     log,
     clickhouse: () => reach.state,
@@ -130,6 +154,7 @@ export async function buildApp(
 
   app.addHook("preClose", async () => {
     stopping = true;
+    await grpc.close(GRPC_DRAIN_MS);
   });
   app.addHook("onClose", async () => {
     clearInterval(flush);

@@ -20,6 +20,11 @@ export const ConfigSchema = Type.Object(
       maximum: 65535,
       description: "Port to listen on; 0 for any free one",
     }),
+    grpcPort: Type.Union([Type.Integer({ minimum: 0, maximum: 65535 }), Type.Literal("off")], {
+      title: "TIDEMARK_OTLP_GRPC_PORT",
+      default: 4317,
+      description: "Port of OTLP/gRPC; 0 for any free one, off for none",
+    }),
     clickhouseUrl: Type.String({
       title: "TIDEMARK_CLICKHOUSE_URL",
       default: "http://127.0.0.1:8123/tidemark",
@@ -147,6 +152,8 @@ export function configFromEnvironment(environment: Readonly<Record<string, strin
     const value = environment[(schema as unknown as { title: string }).title];
     if (value !== undefined && value !== "") given[name] = value;
   }
+  // Whoever takes any port for the one has no fixed place for the other.
+  if (given.port === "0") given.grpcPort ??= "0";
   return checked(Default(ConfigSchema, Convert(ConfigSchema, given)));
 }
 

@@ -15,6 +15,8 @@ export const Unauthorized = createError("TDM_INGEST_UNAUTHORIZED", "A bearer tok
 export const NotFound = createError("TDM_INGEST_NOT_FOUND", "There is nothing at %s", 404);
 /** OTLP is sent with POST. */
 export const MethodNotAllowed = createError("TDM_INGEST_METHOD_NOT_ALLOWED", "%s is not allowed here, use %s", 405);
+/** The request did not arrive in time. Send again, on a better connection or in smaller batches. */
+export const ReceiveTimeout = createError("TDM_INGEST_RECEIVE_TIMEOUT", "The request did not arrive in %s ms", 408);
 /** Send smaller batches, or raise TIDEMARK_MAX_BODY_BYTES or TIDEMARK_MAX_DECOMPRESSED_BYTES. */
 export const BodyTooLarge = createError("TDM_INGEST_BODY_TOO_LARGE", "The %s body is over the limit of %s bytes", 413);
 /** Send application/x-protobuf or application/json. */

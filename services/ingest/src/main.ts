@@ -18,18 +18,32 @@ try {
     process.exit(0);
   };
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => void stop(signal));
+  let port: number | undefined;
+  let grpcPort: number | undefined;
   try {
-    await app.listen({ host: config.host, port: config.port });
+    await taking(config.port, "TIDEMARK_OTLP_PORT", () => app.listen({ host: config.host, port: config.port }));
+    const address = app.server.address();
+    port = typeof address === "object" ? address?.port : config.port;
+    if (config.grpcPort !== "off") {
+      const wanted = config.grpcPort;
+      grpcPort = await taking(wanted, "TIDEMARK_OTLP_GRPC_PORT", () => app.grpc.listen(config.host, wanted));
+    }
   } catch (error) {
     await app.close();
-    if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
-    throw new Error(`port ${config.port} on ${config.host} is taken: set TIDEMARK_OTLP_PORT to another one`);
+    throw error;
   }
-  const address = app.server.address();
-  const port = typeof address === "object" ? address?.port : config.port;
-  app.log.info({ host: config.host, port, dataDirectory: config.dataDirectory }, "ready");
+  app.log.info({ host: config.host, port, grpcPort, dataDirectory: config.dataDirectory }, "ready");
 } catch (error) {
   const { code, message } = error as NodeJS.ErrnoException;
   console.error(JSON.stringify({ level: 60, time: Date.now(), name: "tidemark-ingest", code, msg: message }));
   process.exit(1);
+}
+
+async function taking<T>(port: number, variable: string, listen: () => Promise<T>): Promise<T> {
+  try {
+    return await listen();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
+    throw new Error(`port ${port} is taken: set ${variable} to another one`);
+  }
 }

@@ -137,7 +137,13 @@ describe("OTLP replies", () => {
     for (const payload of ["{", "[]", "null", '{"resourceMetrics":{}}']) {
       const reply = await post({ headers: JSON_TYPE, payload });
       expect(reply.statusCode, payload).toBe(400);
-      expect(reply.json()).toMatchObject({ code: 3, details: [{ reason: "TDM_INGEST_MALFORMED_BODY" }] });
+      expect(reply.json()).toMatchObject({
+        code: 3,
+        details: [
+          { "@type": "type.googleapis.com/google.rpc.ErrorInfo", reason: "TDM_INGEST_MALFORMED_BODY" },
+          { "@type": "type.googleapis.com/google.rpc.BadRequest", fieldViolations: [{ field: "body" }] },
+        ],
+      });
     }
     const broken = await post({
       headers: { ...PROTOBUF, "content-encoding": "gzip" },

@@ -480,7 +480,7 @@ describe("rows in ClickHouse", () => {
 });
 
 describe("stock OpenTelemetry exporters", () => {
-  test("metrics by protobuf and JSON, traces and logs arrive without our agents", async () => {
+  test("metrics, traces and logs by protobuf, JSON and gRPC arrive without our agents", async () => {
     const { MeterProvider, PeriodicExportingMetricReader, AggregationType } = require("@opentelemetry/sdk-metrics");
     const { BasicTracerProvider, BatchSpanProcessor } = require("@opentelemetry/sdk-trace-base");
     const { LoggerProvider, BatchLogRecordProcessor } = require("@opentelemetry/sdk-logs");
@@ -488,9 +488,11 @@ describe("stock OpenTelemetry exporters", () => {
     const resource = resourceFromAttributes({ "service.name": "stock", "telemetry.sdk.language": "nodejs" });
     await withApp({}, async (app) => {
       const base = await app.listen({ host: "127.0.0.1", port: 0 });
-      for (const name of ["proto", "http"]) {
+      const grpc = `http://127.0.0.1:${await app.grpc.listen("127.0.0.1", 0)}`;
+      for (const name of ["proto", "http", "grpc"]) {
+        const to = (path: string) => (name === "grpc" ? grpc : base + path);
         const { OTLPMetricExporter } = require(`@opentelemetry/exporter-metrics-otlp-${name}`);
-        const exporter = new OTLPMetricExporter({ url: `${base}/v1/metrics`, compression: "gzip" });
+        const exporter = new OTLPMetricExporter({ url: to("/v1/metrics"), compression: "gzip" });
         const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 });
         const views = [
           { instrumentName: "stock.exponential", aggregation: { type: AggregationType.EXPONENTIAL_HISTOGRAM } },
@@ -504,7 +506,7 @@ describe("stock OpenTelemetry exporters", () => {
         const { OTLPTraceExporter } = require(`@opentelemetry/exporter-trace-otlp-${name}`);
         const traces = new BasicTracerProvider({
           resource,
-          spanProcessors: [new BatchSpanProcessor(new OTLPTraceExporter({ url: `${base}/v1/traces` }))],
+          spanProcessors: [new BatchSpanProcessor(new OTLPTraceExporter({ url: to("/v1/traces") }))],
         });
         const span = traces.getTracer("stock").startSpan("GET /", { kind: 1, attributes: { encoding: name, rows: 3 } });
         span.addEvent("cache.miss", { key: "k" });
@@ -514,7 +516,7 @@ describe("stock OpenTelemetry exporters", () => {
         const { OTLPLogExporter } = require(`@opentelemetry/exporter-logs-otlp-${name}`);
         const logs = new LoggerProvider({
           resource,
-          processors: [new BatchLogRecordProcessor({ exporter: new OTLPLogExporter({ url: `${base}/v1/logs` }) })],
+          processors: [new BatchLogRecordProcessor({ exporter: new OTLPLogExporter({ url: to("/v1/logs") }) })],
         });
         logs.getLogger("stock").emit({ body: { nested: ["x", 1] }, eventName: "stock.event", severityNumber: 13 });
         await logs.forceFlush();
@@ -529,6 +531,7 @@ describe("stock OpenTelemetry exporters", () => {
        GROUP BY encoding ORDER BY encoding`,
     );
     expect(counted.map((row) => [row.encoding, Number(row.tables)])).toEqual([
+      ["grpc", 3],
       ["http", 3],
       ["proto", 3],
     ]);
@@ -537,7 +540,7 @@ describe("stock OpenTelemetry exporters", () => {
         "SELECT SpanName, SpanKind, StatusCode, StatusMessage, SpanAttributes, Events.Name AS events, Events.Attributes AS event_attributes, length(TraceId) AS id, Duration > 0 AS lasted FROM otel_traces WHERE ServiceName = 'stock' ORDER BY SpanAttributes['encoding']",
       ),
     ).toEqual(
-      ["http", "proto"].map((encoding) => ({
+      ["grpc", "http", "proto"].map((encoding) => ({
         SpanName: "GET /",
         SpanKind: "Server",
         StatusCode: "Error",
@@ -552,7 +555,7 @@ describe("stock OpenTelemetry exporters", () => {
     expect(
       await engine.query("SELECT Body, EventName, SeverityNumber FROM otel_logs WHERE ServiceName = 'stock'"),
     ).toEqual(
-      Array.from({ length: 2 }, () => ({ Body: '{"nested":["x",1]}', EventName: "stock.event", SeverityNumber: 13 })),
+      Array.from({ length: 3 }, () => ({ Body: '{"nested":["x",1]}', EventName: "stock.event", SeverityNumber: 13 })),
     );
   });
 });
@@ -735,14 +738,18 @@ describe("the process", () => {
 
   test("names the variable to change when its port is taken", async () => {
     const first = await startIngest({ TIDEMARK_DATA_DIR: join(directory.path, "first") });
-    const second = new Service(MAIN, {
-      TIDEMARK_DATA_DIR: join(directory.path, "second"),
-      TIDEMARK_OTLP_PORT: String(first.port),
-    });
+    const { grpcPort } = await first.service.line("ready");
     try {
-      await until("the second to end", () => second.exited);
-      expect(second.exited?.code).toBe(1);
-      expect(second.lines.at(-1)?.msg).toMatch(/is taken: set TIDEMARK_OTLP_PORT/);
+      for (const taken of [
+        { TIDEMARK_OTLP_PORT: String(first.port), TIDEMARK_OTLP_GRPC_PORT: "off" },
+        { TIDEMARK_OTLP_PORT: "0", TIDEMARK_OTLP_GRPC_PORT: String(grpcPort) },
+      ]) {
+        const second = new Service(MAIN, { TIDEMARK_DATA_DIR: join(directory.path, "second"), ...taken });
+        await until("the second to end", () => second.exited);
+        expect(second.exited?.code).toBe(1);
+        const [variable, port] = Object.entries(taken).find(([, value]) => Number(value) > 0)!;
+        expect(second.lines.at(-1)?.msg).toBe(`port ${port} is taken: set ${variable} to another one`);
+      }
     } finally {
       await first.service.end();
     }

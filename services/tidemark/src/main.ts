@@ -57,6 +57,7 @@ function withPlaces(command: Command): Command {
     .option("--clickhouse-url <url>", "a ClickHouse server instead of the embedded engine (TIDEMARK_CLICKHOUSE_URL)")
     .option("--host <address>", "address of the OTLP ingest (TIDEMARK_OTLP_HOST; default 127.0.0.1)")
     .option("--otlp-port <port>", "OTLP ingest (TIDEMARK_OTLP_PORT; default 4318)")
+    .option("--otlp-grpc-port <port>", "OTLP over gRPC, or 'off' (TIDEMARK_OTLP_GRPC_PORT; default 4317)")
     .option("--clickhouse-port <port>", "embedded ClickHouse (TIDEMARK_CLICKHOUSE_PORT; default 8123)")
     .option("--viewer-port <port>", "viewer (TIDEMARK_VIEWER_PORT; default 4300)")
     .option("--alerts-port <port>", "alert evaluator (TIDEMARK_ALERTS_PORT; default 4301)");

@@ -26,6 +26,13 @@ export function wantedPorts(settings: Settings, { viewer = true, alerts = true }
   const wanted: WantedPort[] = [
     { service: "OTLP ingest", port: settings.otlpPort, variable: "TIDEMARK_OTLP_PORT", flag: "--otlp-port" },
   ];
+  if (settings.otlpGrpcPort !== "off")
+    wanted.push({
+      service: "OTLP over gRPC",
+      port: settings.otlpGrpcPort,
+      variable: "TIDEMARK_OTLP_GRPC_PORT",
+      flag: "--otlp-grpc-port",
+    });
   if (!settings.clickhouseUrl) {
     wanted.push({
       service: "embedded ClickHouse",

@@ -12,6 +12,8 @@ export interface Settings {
   readonly dataDir: string;
   readonly host: string;
   readonly otlpPort: number;
+  /** OTLP/gRPC; 0 for any free port, `off` for none. */
+  readonly otlpGrpcPort: number | "off";
   readonly clickhousePort: number;
   readonly viewerPort: number;
   readonly alertsPort: number;
@@ -24,6 +26,7 @@ export interface SettingsFlags {
   dataDir?: string;
   host?: string;
   otlpPort?: string;
+  otlpGrpcPort?: string;
   clickhousePort?: string;
   viewerPort?: string;
   alertsPort?: string;
@@ -49,6 +52,7 @@ export function readSettings(flags: SettingsFlags, env: NodeJS.ProcessEnv): Sett
     dataDir: resolve(flags.dataDir ?? env.TIDEMARK_DATA_DIR ?? DEFAULT_DATA_DIR),
     host,
     otlpPort: port(flags.otlpPort, env, "TIDEMARK_OTLP_PORT", 4318),
+    otlpGrpcPort: grpcPort(flags.otlpGrpcPort, env),
     clickhousePort: port(flags.clickhousePort, env, "TIDEMARK_CLICKHOUSE_PORT", 8123),
     viewerPort: port(flags.viewerPort, env, "TIDEMARK_VIEWER_PORT", 4300),
     alertsPort: port(flags.alertsPort, env, "TIDEMARK_ALERTS_PORT", 4301),
@@ -84,6 +88,12 @@ export function writerPassword(dataDir: string): string {
   const password = randomBytes(24).toString("base64url");
   writeFileSync(path, `${password}\n`, { mode: 0o600 });
   return password;
+}
+
+function grpcPort(flag: string | undefined, env: NodeJS.ProcessEnv): number | "off" {
+  const text = flag ?? env.TIDEMARK_OTLP_GRPC_PORT;
+  if (text === "off") return "off";
+  return text === "0" ? 0 : port(text, env, "TIDEMARK_OTLP_GRPC_PORT", 4317);
 }
 
 function port(flag: string | undefined, env: NodeJS.ProcessEnv, variable: string, fallback: number): number {

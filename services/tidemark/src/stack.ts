@@ -10,6 +10,8 @@ const NOT_INHERITED = ["NODE_OPTIONS", "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRI
 
 export interface Urls {
   readonly otlp: string;
+  /** Undefined where there is none, or where it is any free port, which the ingest's log names. */
+  readonly otlpGrpc: string | undefined;
   readonly clickhouse: string;
   readonly clickhouseWriter: string;
   readonly clickhouseReader: string;
@@ -19,7 +21,7 @@ export interface Urls {
 
 /** The addresses of one Tidemark; the writer's URL holds its password and is never printed. */
 export function urls(settings: Settings, password: string): Urls {
-  const { host, otlpPort, clickhousePort, viewerPort, alertsPort, clickhouseUrl } = settings;
+  const { host, otlpPort, otlpGrpcPort, clickhousePort, viewerPort, alertsPort, clickhouseUrl } = settings;
   const local = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
   const at = (port: number): string => `http://${local}:${port}`;
   const engine = new URL(`http://127.0.0.1:${clickhousePort}/tidemark`);
@@ -32,6 +34,7 @@ export function urls(settings: Settings, password: string): Urls {
   const shown = clickhouseUrl ? withoutPassword(clickhouseUrl) : engine.origin;
   return {
     otlp: at(otlpPort),
+    otlpGrpc: otlpGrpcPort === "off" || otlpGrpcPort === 0 ? undefined : at(otlpGrpcPort),
     clickhouse: shown,
     clickhouseWriter: clickhouseUrl ?? as("tidemark", password),
     clickhouseReader: clickhouseUrl ?? as("reader", ""),
@@ -66,6 +69,7 @@ export function ingestSpec(settings: Settings, { clickhouseWriter, otlp }: Urls,
       TIDEMARK_DATA_DIR: settings.dataDir,
       TIDEMARK_OTLP_HOST: settings.host,
       TIDEMARK_OTLP_PORT: String(settings.otlpPort),
+      TIDEMARK_OTLP_GRPC_PORT: String(settings.otlpGrpcPort),
       TIDEMARK_CLICKHOUSE_URL: clickhouseWriter,
     },
     readyUrl: `${otlp}/healthz`,

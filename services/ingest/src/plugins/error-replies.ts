@@ -1,9 +1,9 @@
-import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
+import type { FastifyBaseLogger, FastifyError, FastifyReply, FastifyRequest } from "fastify";
 import fp from "fastify-plugin";
 import { Internal, MethodNotAllowed, NotFound } from "../errors.ts";
-import { CONTENT_TYPES, type Encoding, statusReply } from "../otlp/reply.ts";
+import { CONTENT_TYPES, type Encoding } from "../otlp/reply.ts";
+import { type Failure, RETRY_AFTER_SECONDS, retryable, statusReply } from "../otlp/status.ts";
 
-const RETRY_AFTER_SECONDS = 2;
 const OTLP_PATH = /^\/v1\/(metrics|traces|logs)(\?|$)/;
 
 /** The encoding a request is written in, by its content type; undefined for what is not OTLP. */
@@ -14,34 +14,36 @@ export function encodingOf(contentType: string | undefined): Encoding | undefine
   return undefined;
 }
 
+/** Anything that was thrown, as the failure to tell the sender; what is not ours is logged and stays a plain "Internal". */
+export function failureOf(error: unknown, log: FastifyBaseLogger): Failure {
+  const { statusCode: httpStatus = 500, code, message } = error as FastifyError;
+  if (httpStatus >= 500 && !code?.startsWith("TDM_")) {
+    log.error({ err: error }, "request failed");
+    return failureOf(new Internal(), log);
+  }
+  return { httpStatus, reason: code ?? "TDM_INGEST_INTERNAL", message };
+}
+
 /** Answers every failure with a `google.rpc.Status` in the request's encoding (JSON when that is unknown). */
 export default fp(
   async (app) => {
-    app.setErrorHandler((error: FastifyError, request, reply) => {
-      const status = error.statusCode ?? 500;
-      if (status >= 500 && !error.code?.startsWith("TDM_")) {
-        request.log.error({ err: error }, "request failed");
-        return send(reply, request, 500, new Internal());
-      }
-      return send(reply, request, status, error);
-    });
+    app.setErrorHandler((error, request, reply) => send(reply, request, failureOf(error, request.log)));
     app.setNotFoundHandler((request, reply) => {
-      if (!OTLP_PATH.test(request.url)) return send(reply, request, 404, new NotFound(request.url.split("?", 1)[0]));
-      reply.header("allow", "POST");
-      return send(reply, request, 405, new MethodNotAllowed(request.method, "POST"));
+      const isOtlp = OTLP_PATH.test(request.url);
+      if (isOtlp) reply.header("allow", "POST");
+      const error = isOtlp ? new MethodNotAllowed(request.method, "POST") : new NotFound(request.url.split("?", 1)[0]);
+      return send(reply, request, failureOf(error, request.log));
     });
   },
   { name: "error-replies" },
 );
 
-function send(reply: FastifyReply, request: FastifyRequest, status: number, error: FastifyError): FastifyReply {
+function send(reply: FastifyReply, request: FastifyRequest, failure: Failure): FastifyReply {
   const encoding = encodingOf(request.headers["content-type"]) ?? "json";
-  if (status === 429 || status === 503) reply.header("retry-after", String(RETRY_AFTER_SECONDS));
-  if (status === 401) reply.header("www-authenticate", "Bearer");
+  const { httpStatus } = failure;
+  if (retryable(failure)) reply.header("retry-after", String(RETRY_AFTER_SECONDS));
+  if (httpStatus === 401) reply.header("www-authenticate", "Bearer");
   // What is left of a body that was refused half-way must not be read as the next request.
-  if (status === 413 || status === 429) reply.header("connection", "close");
-  return reply
-    .status(status)
-    .type(CONTENT_TYPES[encoding])
-    .send(statusReply(encoding, status, error.code ?? "TDM_INGEST_INTERNAL", error.message));
+  if (httpStatus === 413 || httpStatus === 429) reply.header("connection", "close");
+  return reply.status(httpStatus).type(CONTENT_TYPES[encoding]).send(statusReply(encoding, failure));
 }

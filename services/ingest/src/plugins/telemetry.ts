@@ -15,6 +15,7 @@ export interface TelemetryOptions {
   readonly log: DurableLog;
   readonly series: () => number;
   readonly liveSeries: () => number;
+  readonly receivingBytes: () => number;
   readonly clickhouseHealthy: () => boolean;
   readonly now: () => number;
 }
@@ -94,7 +95,8 @@ export class Telemetry {
     labelNames: ["table"],
     registers: this.registers,
   });
-  constructor({ log, series, liveSeries, clickhouseHealthy, now }: TelemetryOptions) {
+
+  constructor({ log, series, liveSeries, receivingBytes, clickhouseHealthy, now }: TelemetryOptions) {
     collectDefaultMetrics({ register: this.registry });
     const gauge = (name: string, help: string, read: () => number) =>
       new Gauge({
@@ -146,6 +148,7 @@ export class Telemetry {
         this.set({ kind: "corrupt" }, corrupt);
       },
     });
+    gauge("tidemark_ingest_receiving_bytes", "Bytes of requests in memory.", receivingBytes);
     gauge("tidemark_ingest_queue_bytes", "Bytes in the log that wait to be inserted.", () => log.queuedBytes);
     gauge("tidemark_ingest_queue_segments", "Closed segments that wait to be inserted.", () => log.closedSegments);
     gauge("tidemark_ingest_insert_lag_seconds", "Age of the oldest data that is not in ClickHouse.", () => {

@@ -29,6 +29,8 @@ export default async function otlpRoutes(app: FastifyInstance, { receiver }: { r
           body,
           sentBytes: Number(request.headers["content-length"] ?? body.length),
           onUndelivered: (undelivered) => {
+            // It may have gone while its last bytes were read.
+            if (request.raw.destroyed) undelivered();
             reply.raw.once("close", () => {
               if (!reply.raw.writableFinished) undelivered();
             });

@@ -89,13 +89,15 @@ function readDuration(flags: DemoFlags): number | undefined {
 
 /** The demo is for looking: a taken port is no reason to stop, it takes another and says so. */
 async function onFreePorts(settings: Settings): Promise<Settings> {
+  const { otlpGrpcPort } = settings;
   const wanted = [settings.otlpPort, settings.clickhousePort, settings.viewerPort, settings.alertsPort];
-  const [otlpPort = 0, clickhousePort = 0, viewerPort = 0, alertsPort = 0] = await freeInstead(wanted, "127.0.0.1");
-  const chosen = [otlpPort, clickhousePort, viewerPort, alertsPort];
+  if (otlpGrpcPort !== "off" && otlpGrpcPort !== 0) wanted.push(otlpGrpcPort);
+  const chosen = await freeInstead(wanted, "127.0.0.1");
+  const [otlpPort = 0, clickhousePort = 0, viewerPort = 0, alertsPort = 0, grpcPort = otlpGrpcPort] = chosen;
   wanted.forEach((port, index) => {
     if (port !== chosen[index]) say(`Port ${port} is taken; using ${chosen[index]}.`);
   });
-  return { ...settings, host: "127.0.0.1", otlpPort, clickhousePort, viewerPort, alertsPort };
+  return { ...settings, host: "127.0.0.1", otlpPort, otlpGrpcPort: grpcPort, clickhousePort, viewerPort, alertsPort };
 }
 
 /** What the promise gives, or undefined where the signal aborts before. */

@@ -24,6 +24,7 @@ export async function up(flags: UpFlags): Promise<void> {
   say(
     table([
       ["Send OTLP to", bold(urls.otlp), "agents: TIDEMARK_ENDPOINT, any SDK: OTEL_EXPORTER_OTLP_ENDPOINT"],
+      ...(urls.otlpGrpc ? [["or by gRPC to", bold(urls.otlpGrpc), "any SDK: OTEL_EXPORTER_OTLP_PROTOCOL=grpc"]] : []),
       ...(flags.viewer ? [["See it at", bold(urls.viewer), "dashboards, slow requests, firing alerts"]] : []),
       ["Query it at", bold(urls.clickhouse), "ClickHouse HTTP interface, user 'reader'; Grafana: infra/grafana"],
       ["Data in", settings.dataDir, "logs in logs/"],

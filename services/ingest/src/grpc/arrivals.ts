@@ -1,0 +1,85 @@
+import { constants, type ServerHttp2Stream } from "node:http2";
+import { type Metadata, type ServerInterceptingCallInterface, status } from "@grpc/grpc-js";
+import { BodyTooLarge } from "../errors.ts";
+import type { HeldBytes } from "../held-bytes.ts";
+
+/** Compressed flag and length before a message. Source: gRPC over HTTP/2, "Length-Prefixed-Message". */
+export const MESSAGE_PREFIX_BYTES = 5;
+
+/**
+ * One call from its headers to its last byte: counts what arrives, as it arrives, against the limit of all requests in
+ * memory, and knows how the call ended.
+ */
+export class CallArrival {
+  private readonly stream: ServerHttp2Stream;
+  private readonly heldBytes: HeldBytes;
+  private held = 0;
+  /** Bytes of the message as sent, with its prefix. */
+  private received = 0;
+
+  constructor(stream: ServerHttp2Stream, heldBytes: HeldBytes) {
+    this.stream = stream;
+    this.heldBytes = heldBytes;
+    stream.once("close", () => {
+      heldBytes.give(this.held);
+      this.held = 0;
+    });
+  }
+
+  get sentBytes(): number {
+    return Math.max(0, this.received - MESSAGE_PREFIX_BYTES);
+  }
+
+  /** `refuse` is called at most once, with BodyTooLarge or TooBusy, and nothing is counted after it. */
+  watch(maxBodyBytes: number, refuse: (error: Error) => void): void {
+    const count = (chunk: Buffer) => {
+      try {
+        this.received += chunk.length;
+        if (this.sentBytes > maxBodyBytes) throw new BodyTooLarge("sent", String(maxBodyBytes));
+        this.hold(chunk.length);
+      } catch (error) {
+        this.stream.off("data", count);
+        refuse(error as Error);
+      }
+    };
+    this.stream.on("data", count);
+  }
+
+  /** Throws TooBusy. */
+  hold(bytes: number): void {
+    // The sender is gone and what it held is released: nobody would release this.
+    if (this.stream.closed) return;
+    this.heldBytes.take(bytes);
+    this.held += bytes;
+  }
+
+  /** Asks the sender to stop sending after its status. Source: RFC 9113, section 8.1. */
+  stop(): void {
+    this.stream.close(constants.NGHTTP2_NO_ERROR);
+  }
+
+  /** Tells the code the call ends or has ended with: CANCELLED when the sender left before it was told one. */
+  onEnd(tell: (code: number) => void): void {
+    const ended = () => {
+      const { rstCode, sentHeaders, sentTrailers } = this.stream;
+      const told = Number(sentTrailers?.["grpc-status"] ?? sentHeaders?.["grpc-status"] ?? Number.NaN);
+      tell(rstCode === 0 && !Number.isNaN(told) ? told : status.CANCELLED);
+    };
+    if (this.stream.destroyed) ended();
+    else this.stream.once("close", ended);
+  }
+}
+
+/**
+ * The HTTP/2 stream of a call. grpc-js keeps it to itself: it is the only way to see bytes before a whole message is
+ * in memory, so the tests of the limits and of broken connections hold grpc-js to it when it is updated.
+ */
+export function streamOf(call: ServerInterceptingCallInterface): ServerHttp2Stream {
+  const { stream } = call as unknown as { readonly stream?: ServerHttp2Stream };
+  if (stream === undefined) throw new Error("this version of @grpc/grpc-js hides the stream of a call");
+  return stream;
+}
+
+export function authorizationOf(metadata: Metadata): string | undefined {
+  return metadata.get("authorization")[0]?.toString();
+}
