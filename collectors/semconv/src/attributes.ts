@@ -72,6 +72,23 @@ export const POINT_ATTRIBUTES = [
     brief: "The listening socket that workers share: `tcp:127.0.0.1:8000`.",
   },
   { name: "tidemark.rejected.reason", type: "string", brief: "Why work was turned away." },
+  { name: "tidemark.signal", type: "string", brief: "OTLP signal.", values: ["metrics", "traces", "logs"] },
+  { name: "tidemark.status", type: "string", brief: "HTTP status of a reply, or the name of its gRPC code." },
+  { name: "tidemark.source", type: "string", brief: "Name of the service that sent it; `(other)` past 200 of them." },
+  { name: "tidemark.overflow.metric", type: "string", brief: "Metric whose series are over a budget." },
+  {
+    name: "tidemark.overflow.outcome",
+    type: "string",
+    brief: "What became of the point.",
+    values: ["folded", "rejected"],
+  },
+  {
+    name: "otel.metric.overflow",
+    type: "boolean",
+    brief: "OpenTelemetry: the series that others over a budget were folded into.",
+  },
+  { name: "network.protocol.name", type: "string", brief: "OpenTelemetry.", values: ["http", "grpc"] },
+  { name: "db.collection.name", type: "string", brief: "OpenTelemetry: table." },
   { name: "tidemark.connection.kind", type: "string", brief: "Protocol.", values: ["http", "websocket", "tcp"] },
   { name: "tidemark.connection.direction", type: "string", brief: "Who opened it.", values: ["inbound", "outbound"] },
   {

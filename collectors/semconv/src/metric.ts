@@ -1,7 +1,8 @@
 /** How a metric is aggregated, in OpenTelemetry's words. Histograms of both kinds are sent with delta temporality. */
 export type Instrument = "gauge" | "counter" | "updowncounter" | "histogram" | "exponential_histogram";
 
-export type Runtime = "node" | "django";
+/** The agents, and the ingest speaking about itself. */
+export type Runtime = "node" | "django" | "ingest";
 
 /** One metric of the registry. Attributes and units are those of OpenTelemetry wherever it has the metric. */
 export interface Metric {
@@ -11,7 +12,7 @@ export interface Metric {
   readonly unit: string;
   /** Attributes a point may carry; identity lives on the resource. */
   readonly attributes: readonly string[];
-  /** The agents that emit it. */
+  /** Who emits it. */
   readonly runtimes: readonly Runtime[];
   readonly brief: string;
   /** Where the number comes from, or the document that defines the name. */

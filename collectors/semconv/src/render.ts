@@ -55,7 +55,7 @@ export function referencePage(): string {
     "",
     "## Metrics",
     "",
-    "| metric | instrument | unit | agents | meaning | source |",
+    "| metric | instrument | unit | from | meaning | source |",
     "|---|---|---|---|---|---|",
     ...METRICS.map(
       ({ name, instrument, unit, runtimes, brief, source }) =>

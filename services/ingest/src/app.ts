@@ -14,6 +14,8 @@ import { Receiver } from "./receive.ts";
 import healthRoutes from "./routes/health.ts";
 import otlpRoutes from "./routes/otlp.ts";
 import { Decoder } from "./rows/decoder.ts";
+import { instanceId } from "./self/instance-id.ts";
+import { OwnReports } from "./self/own-reports.ts";
 import { BatchWriter } from "./writer/batch-writer.ts";
 import { ClickHouse } from "./writer/clickhouse.ts";
 import { Reach } from "./writer/reach.ts";
@@ -41,6 +43,8 @@ export interface Replacements {
   readonly now?: () => number;
   /** A request that takes longer to arrive is refused. */
   readonly receiveTimeoutMs?: number;
+  /** Milliseconds between two reports of the ingest about itself. */
+  readonly ownReportMs?: number;
 }
 
 /**
@@ -49,7 +53,7 @@ export interface Replacements {
  */
 export async function buildApp(
   given: Partial<Config>,
-  { now = Date.now, receiveTimeoutMs = RECEIVE_TIMEOUT_MS }: Replacements = {},
+  { now = Date.now, receiveTimeoutMs = RECEIVE_TIMEOUT_MS, ownReportMs }: Replacements = {},
 ): Promise<FastifyInstance> {
   const config = completeConfig(given);
   const app = Fastify({
@@ -68,6 +72,7 @@ export async function buildApp(
     keepDoneMs: KEEP_DONE_MS,
     now,
     report: (event, details) => app.log.warn({ event, ...details }, "the log needs attention"),
+    synced: (seconds) => telemetry.syncSeconds.observe(seconds),
   });
   const decoder = new Decoder({
     retentionDays: config.maxAgeDays,
@@ -85,6 +90,7 @@ export async function buildApp(
     inserted: (table, rows, _points, seconds) => {
       telemetry.insertedRows.inc({ table }, rows);
       telemetry.insertSeconds.observe({ table }, seconds);
+      telemetry.insertRows.observe({ table }, rows);
     },
     failed: (table, error, attempt, delayMs) => {
       telemetry.insertFailures.inc({ table });
@@ -145,6 +151,15 @@ export async function buildApp(
     stopping: () => stopping,
   });
 
+  const own = new OwnReports({
+    log,
+    decoder,
+    telemetry,
+    instance: await instanceId(config.dataDirectory),
+    now,
+    intervalMs: ownReportMs,
+  });
+  if (config.selfMetrics === "on") own.start();
   reach.start();
   writer.start();
   const flush = setInterval(() => {
@@ -158,6 +173,7 @@ export async function buildApp(
   });
   app.addHook("onClose", async () => {
     clearInterval(flush);
+    await own.stop();
     reach.stop();
     await log.stop();
     const deadline = performance.now() + DRAIN_MS;

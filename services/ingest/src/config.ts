@@ -121,6 +121,11 @@ export const ConfigSchema = Type.Object(
       minimum: 1,
       description: "Live series of all metrics of one service; more are folded into marked ones",
     }),
+    selfMetrics: Type.Union([Type.Literal("on"), Type.Literal("off")], {
+      title: "TIDEMARK_SELF_METRICS",
+      default: "on",
+      description: "Whether the ingest stores metrics about itself, every 10 s",
+    }),
     logLevel: Type.Union(
       [
         Type.Literal("fatal"),

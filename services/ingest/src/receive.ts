@@ -62,7 +62,7 @@ export class Receiver {
       // After a restart the first reply is not known any more, only that it was a success.
       return answered.length > 0 ? answered : exportReply(signal, encoding, 0, "");
     }
-    const stored = this.store(signal, encoding, body, digest);
+    const stored = this.store(arrival, digest);
     retries.begin(key, stored);
     arrival.onUndelivered(() => retries.remember(key, stored));
     const answer = await stored;
@@ -70,7 +70,7 @@ export class Receiver {
     return answer;
   }
 
-  private async store(signal: Signal, encoding: Encoding, body: Buffer, digest: Buffer): Promise<Buffer> {
+  private async store({ signal, encoding, body, sentBytes }: Arrival, digest: Buffer): Promise<Buffer> {
     const { log, telemetry } = this.options;
     const decoded = this.decode(signal, encoding, body);
     if (decoded.blocks.length > 0) {
@@ -83,6 +83,8 @@ export class Receiver {
     }
     for (const [reason, count] of decoded.rejectedBy) telemetry.reject(signal, reason, count);
     for (const [reason, count] of decoded.scrubbedBy) telemetry.scrubbed.inc({ signal, reason }, count);
+    for (const each of decoded.overflow) telemetry.overflowed(each);
+    telemetry.received(signal, sentBytes, decoded.sources);
     return exportReply(signal, encoding, decoded.rejected, decoded.message);
   }
 

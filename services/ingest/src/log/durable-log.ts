@@ -24,6 +24,8 @@ export interface LogOptions {
   readonly now: () => number;
   /** Called for everything an operator should know of: damage, torn tails, files set aside. */
   readonly report: (event: string, details: Record<string, unknown>) => void;
+  /** Called with the duration of every fdatasync that acknowledges requests, in seconds. */
+  readonly synced?: (seconds: number) => void;
 }
 
 /** A closed segment that waits to be inserted. */
@@ -68,6 +70,7 @@ interface Pending {
 
 const MAX_DONE_BYTES = 256 * 1024 * 1024;
 const RETIRE_EVERY_MS = 5000;
+const MS_PER_S = 1000;
 /** Buffers up to this size are joined to one write; larger ones are handed to writev as they are. */
 const JOIN_BYTES = 256 * 1024;
 /** A segment that cannot be read is tried this often, then set aside: what comes after it must not wait for ever. */
@@ -142,6 +145,10 @@ export class DurableLog {
     let bytes = (this.current?.bytes ?? 0) + this.pendingBytes;
     for (const segment of this.closed) bytes += segment.bytes;
     return bytes;
+  }
+
+  get quotaBytes(): number {
+    return this.options.quotaBytes;
   }
 
   get closedSegments(): number {
@@ -302,7 +309,9 @@ export class DurableLog {
         bytes,
         segment.bytes,
       );
+      const syncing = performance.now();
       await segment.file.datasync();
+      this.options.synced?.((performance.now() - syncing) / MS_PER_S);
       segment.bytes += bytes;
       for (const item of batch) {
         segment.rows += item.rows;

@@ -3,6 +3,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom
 import type { DurableLog } from "../log/durable-log.ts";
 import type { Signal } from "../otlp/reply.ts";
 import type { Overflow } from "../rows/cardinality.ts";
+import type { Source } from "../rows/decoder.ts";
 import type { Reason } from "../rows/rejections.ts";
 
 declare module "fastify" {
@@ -29,6 +30,7 @@ export class Telemetry {
   readonly registry = new Registry();
   private readonly registers = [this.registry];
   private readonly overflowing = new Set<string>();
+  private readonly services = new Set<string>();
   readonly requests = new Counter({
     name: "tidemark_ingest_requests_total",
     help: "OTLP requests by protocol, signal and HTTP status or name of the gRPC code.",
@@ -53,6 +55,18 @@ export class Telemetry {
     labelNames: ["signal", "reason"],
     registers: this.registers,
   });
+  readonly points = new Counter({
+    name: "tidemark_ingest_points_total",
+    help: "Points, spans and log records that arrived, rejected ones too, by signal and service.",
+    labelNames: ["signal", "service"],
+    registers: this.registers,
+  });
+  readonly bytes = new Counter({
+    name: "tidemark_ingest_bytes_total",
+    help: "Bytes of OTLP bodies as sent, by signal and service; a body of several services is shared out by their points.",
+    labelNames: ["signal", "service"],
+    registers: this.registers,
+  });
   readonly repeated = new Counter({
     name: "tidemark_ingest_repeated_requests_total",
     help: "Requests that had been stored before and were only answered.",
@@ -68,6 +82,19 @@ export class Telemetry {
     name: "tidemark_ingest_acknowledge_seconds",
     help: "From the last byte of a request to its data being on disk.",
     buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5],
+    registers: this.registers,
+  });
+  readonly syncSeconds = new Histogram({
+    name: "tidemark_ingest_sync_seconds",
+    help: "Duration of fdatasync of the log: the disk's part of an acknowledgement.",
+    buckets: [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2],
+    registers: this.registers,
+  });
+  readonly insertRows = new Histogram({
+    name: "tidemark_ingest_insert_rows",
+    help: "Rows per insert into ClickHouse.",
+    labelNames: ["table"],
+    buckets: [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000],
     registers: this.registers,
   });
   readonly insertSeconds = new Histogram({
@@ -93,6 +120,12 @@ export class Telemetry {
     name: "tidemark_ingest_set_aside_points_total",
     help: "Points whose rows ClickHouse refused for good; they are kept in *.bad files.",
     labelNames: ["table"],
+    registers: this.registers,
+  });
+  readonly ownReportsDropped = new Counter({
+    name: "tidemark_ingest_own_reports_dropped_total",
+    help: "Reports of the ingest about itself that were left out, by reason; the next one covers their time.",
+    labelNames: ["reason"],
     registers: this.registers,
   });
 
@@ -150,6 +183,11 @@ export class Telemetry {
     });
     gauge("tidemark_ingest_receiving_bytes", "Bytes of requests in memory.", receivingBytes);
     gauge("tidemark_ingest_queue_bytes", "Bytes in the log that wait to be inserted.", () => log.queuedBytes);
+    gauge(
+      "tidemark_ingest_queue_limit_bytes",
+      "Bytes the log may hold; then senders are asked to wait.",
+      () => log.quotaBytes,
+    );
     gauge("tidemark_ingest_queue_segments", "Closed segments that wait to be inserted.", () => log.closedSegments);
     gauge("tidemark_ingest_insert_lag_seconds", "Age of the oldest data that is not in ClickHouse.", () => {
       const since = log.oldestWaiting;
@@ -170,6 +208,19 @@ export class Telemetry {
 
   reject(signal: Signal, reason: Reason, count: number): void {
     this.rejected.inc({ signal, reason }, count);
+  }
+
+  /** Counts one request's data to the services it came from. */
+  received(signal: Signal, sentBytes: number, sources: readonly Source[]): void {
+    let points = 0;
+    for (const source of sources) points += source.points;
+    for (const source of sources) {
+      const known = this.services.has(source.service) || this.services.size < MAX_NAMES;
+      if (known) this.services.add(source.service);
+      const labels = { signal, service: known ? source.service : OTHER };
+      this.points.inc(labels, source.points);
+      if (points > 0) this.bytes.inc(labels, (sentBytes * source.points) / points);
+    }
   }
 
   /** Names come from senders and must not become endless here either: beyond MAX_NAMES they are `(other)`. */

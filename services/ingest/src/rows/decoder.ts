@@ -16,6 +16,13 @@ const FUTURE_MS = 7 * 24 * 3600 * 1000;
 const MS_PER_DAY = 24 * 3600 * 1000;
 const MAX_RESOURCES = 50_000;
 
+/** What one service sent in one request. */
+export interface Source {
+  readonly service: string;
+  /** Points, spans or log records, rejected ones too. */
+  readonly points: number;
+}
+
 /** One table's rows of one request, as a `Native` block. */
 export interface Block {
   /** Index in TABLE_ORDER. */
@@ -28,6 +35,7 @@ export interface Block {
 export interface Decoded {
   readonly blocks: readonly Block[];
   readonly points: number;
+  readonly sources: readonly Source[];
   readonly rejected: number;
   readonly rejectedBy: ReadonlyMap<Reason, number>;
   /** What was over the budgets of series, by service and metric. */
@@ -61,6 +69,7 @@ export class Decoder {
   private readonly options: DecoderOptions;
   private readonly tables = createTables();
   private readonly rejections = new Rejections();
+  private readonly identities: Identities;
   private readonly guard: Cardinality;
   private readonly scrubber: Scrubber;
   private readonly book: SeriesBook;
@@ -71,7 +80,8 @@ export class Decoder {
   constructor(options: DecoderOptions) {
     this.options = options;
     this.scrubber = new Scrubber(options.denyAttributes);
-    const identities = new Identities(MAX_RESOURCES, this.scrubber);
+    this.identities = new Identities(MAX_RESOURCES, this.scrubber);
+    const { identities } = this;
     this.guard = new Cardinality(options.limits ?? DEFAULT_LIMITS);
     this.book = new SeriesBook(options.maxSeries, this.guard, this.scrubber);
     this.metrics = new MetricRows(this.tables, identities, this.guard, this.book, this.rejections, options.now());
@@ -133,6 +143,7 @@ export class Decoder {
     return {
       blocks,
       points,
+      sources: this.sources(),
       rejected: this.rejections.total,
       rejectedBy: new Map(this.rejections.counts),
       overflow,
@@ -142,7 +153,17 @@ export class Decoder {
     };
   }
 
+  private sources(): Source[] {
+    const services = new Map<string, number>();
+    for (const { service, received } of this.identities.entered) {
+      services.set(service, (services.get(service) ?? 0) + received);
+    }
+    return [...services].map(([service, points]) => ({ service, points }));
+  }
+
   private clear(): void {
+    for (const identity of this.identities.entered) identity.received = 0;
+    this.identities.entered.clear();
     for (const name of TABLE_ORDER) this.tables[name].clear();
     this.rejections.clear();
     this.scrubber.clear();

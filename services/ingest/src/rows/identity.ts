@@ -20,6 +20,8 @@ export interface Identity {
   readonly server: string;
   readonly groupId: string;
   readonly pid: number;
+  /** Points, spans and log records of this request so far, rejected ones too. */
+  received: number;
 }
 
 const DJANGO_SCOPE = "opentelemetry.instrumentation.django";
@@ -44,6 +46,8 @@ export class Identities {
   /** The same, found by the bytes of the Resource message: a hash leads there, the bytes decide. */
   private readonly byBytes = new Map<number, { readonly raw: Uint8Array; readonly identity: Identity }>();
   private next = 0;
+  /** Whose data this request holds. */
+  readonly entered = new Set<Identity>();
   private readonly limit: number;
   private readonly scrubber: Scrubber;
 
@@ -53,6 +57,12 @@ export class Identities {
   }
 
   read(wire: Wire, ranges: readonly number[]): Identity {
+    const identity = this.find(wire, ranges);
+    this.entered.add(identity);
+    return identity;
+  }
+
+  private find(wire: Wire, ranges: readonly number[]): Identity {
     if (ranges.length !== 2) return this.resolve(wire, ranges);
     const start = ranges[0]!;
     const end = ranges[1]!;
@@ -105,6 +115,7 @@ export function identify(number: number, key: string, attributes: readonly Attri
     server: get.get("tidemark.server") ?? "",
     groupId: get.get("tidemark.group.id") ?? "",
     pid: Number.isInteger(pid) && pid >= 0 && pid <= MAX_PID ? pid : 0,
+    received: 0,
   };
 }
 

@@ -57,6 +57,7 @@ export class LogRows implements RecordSink {
   }
 
   record(wire: Wire, start: number, end: number): void {
+    this.identity.received++;
     let lo = 0;
     let hi = 0;
     let observedLo = 0;

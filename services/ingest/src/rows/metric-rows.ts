@@ -112,6 +112,7 @@ export class MetricRows implements MetricSink {
   }
 
   point(point: Point): void {
+    this.identity.received++;
     const { context, rejections, window } = this;
     if (context.header.name === "") {
       rejections.add("no_name");

@@ -60,6 +60,7 @@ export class SpanRows implements RecordSink {
   }
 
   record(wire: Wire, start: number, end: number): void {
+    this.identity.received++;
     let traceStart = 0;
     let traceEnd = 0;
     let spanStart = 0;
