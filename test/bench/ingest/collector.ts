@@ -13,7 +13,7 @@ export const COLLECTOR_TABLES: readonly string[] = [`${DATABASE}.otel_metrics_ga
 
 /**
  * A stock Collector before that engine: OTLP receiver, memory limiter first, batching in the exporter's queue, as the
- * Collector's and the exporter's pages advise. No compression, as both are on one machine; inserts wait for the engine.
+ * Collector's and the exporter's pages advise. No compression, as both are on one machine.
  */
 export async function startCollector(
   binary: string,
@@ -35,7 +35,6 @@ export async function startCollector(
           password,
           database: DATABASE,
           compress: "none",
-          async_insert: false,
           timeout: "60s",
           sending_queue: {
             queue_size: 1000,
