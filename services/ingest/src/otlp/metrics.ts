@@ -154,7 +154,9 @@ function walkMetric(wire: Wire, start: number, end: number, sink: MetricSink): v
   for (let i = 0; i < data.length; i += 2) {
     const stop = data[i + 1]!;
     wire.pos = data[i]!;
-    while (wire.pos < stop) {
+    for (;;) {
+      sink.take?.(wire, stop);
+      if (wire.pos >= stop) break;
       const tag = wire.tag(stop);
       if (tag !== 10) {
         wire.skip(tag, stop);

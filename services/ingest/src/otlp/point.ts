@@ -184,6 +184,11 @@ export interface MetricSink {
   resource(wire: Wire, ranges: readonly number[]): void;
   scope(name: string, version: string): void;
   metric(header: MetricHeader): void;
+  /**
+   * Data points of the metric begin at the wire's position: the sink may take any number of them itself and leaves the
+   * wire at the first field that the walker shall read, or at `end`.
+   */
+  take?(wire: Wire, end: number): void;
   point(point: Point): void;
   /** A metric whose data is of a type that this walker does not know. */
   unknownType(): void;

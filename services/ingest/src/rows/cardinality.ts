@@ -121,6 +121,11 @@ export class Cardinality {
     this.limits = limits;
   }
 
+  /** When the next generation begins, in ms: until then a series that was admitted need not be asked about again. */
+  get rotatesAt(): number {
+    return this.rotateAt;
+  }
+
   /** Live series of the generic metrics of all services. */
   get series(): number {
     let series = 0;

@@ -139,6 +139,15 @@ export class Bytes {
     this.run(this.view, start, end);
   }
 
+  /** Appends 64-bit numbers, each `base` more than in `source`. Sums are below 2^32. */
+  ends(source: Uint8Array, from: number, count: number, base: number): void {
+    const start = this.length;
+    this.raw(source, from, from + count * 8);
+    if (base === 0) return;
+    const { view } = this;
+    for (let at = start; at < this.length; at += 8) view.setUint32(at, view.getUint32(at, true) + base, true);
+  }
+
   append(other: Bytes): void {
     this.raw(other.buffer, 0, other.length);
   }
@@ -363,6 +372,17 @@ export class Words implements Column {
   push(value: string): void {
     this.pushNumber(this.intern(value));
   }
+  pushTimes(value: string, times: number): void {
+    const number = this.intern(value);
+    const end = this.rows + times;
+    if (end > this.indices.length) {
+      const grown = new Uint32Array(Math.max(end, this.indices.length * 2));
+      grown.set(this.indices);
+      this.indices = grown;
+    }
+    this.indices.fill(number, this.rows, end);
+    this.rows = end;
+  }
   prefix(out: Bytes): void {
     out.integer(DICTIONARY_VERSION);
   }
@@ -399,7 +419,7 @@ export class Words implements Column {
 export class Optional implements Column {
   readonly type: string;
   readonly inner: Fixed;
-  private readonly nulls = new Bytes();
+  readonly nulls = new Bytes();
 
   constructor(inner: Fixed) {
     this.type = `Nullable(${inner.type})`;
@@ -456,6 +476,10 @@ export class List<T extends Column> implements Column {
   close(): void {
     this.offsets.integer(this.items.rows);
   }
+  /** Closes rows whose items are about to be pushed, by where each ends among those: 64-bit numbers in `source`. */
+  appendEnds(source: Uint8Array, from: number, rows: number): void {
+    this.offsets.ends(source, from, rows, this.items.rows);
+  }
   prefix(out: Bytes): void {
     this.items.prefix(out);
   }
@@ -489,6 +513,10 @@ export class Dictionary<K extends Column, V extends Column> implements Column {
   }
   close(): void {
     this.offsets.integer(this.keys.rows);
+  }
+  /** As `List.appendEnds`. */
+  appendEnds(source: Uint8Array, from: number, rows: number): void {
+    this.offsets.ends(source, from, rows, this.keys.rows);
   }
   prefix(out: Bytes): void {
     this.keys.prefix(out);

@@ -1,3 +1,4 @@
+import { Kernel } from "../kernel/kernel.ts";
 import { jsonToProtobuf, REQUESTS } from "../otlp/json.ts";
 import { walkMetrics } from "../otlp/metrics.ts";
 import { walkRecords } from "../otlp/records.ts";
@@ -58,6 +59,8 @@ export interface DecoderOptions {
   /** See AttributeRules. */
   readonly denyAttributes?: readonly string[];
   readonly now: () => number;
+  /** False sends everything through the walkers, which the tests compare the kernel with. */
+  readonly kernel?: boolean;
 }
 
 /**
@@ -76,15 +79,26 @@ export class Decoder {
   private readonly metrics: MetricRows;
   private readonly spans: SpanRows;
   private readonly logs: LogRows;
+  private readonly kernel: Kernel | undefined;
 
   constructor(options: DecoderOptions) {
     this.options = options;
+    const flush = () => this.metrics.flush();
+    this.kernel = options.kernel === false ? undefined : new Kernel(options.maxSeries, flush);
     this.scrubber = new Scrubber(options.denyAttributes);
     this.identities = new Identities(MAX_RESOURCES, this.scrubber);
     const { identities } = this;
     this.guard = new Cardinality(options.limits ?? DEFAULT_LIMITS);
     this.book = new SeriesBook(options.maxSeries, this.guard, this.scrubber);
-    this.metrics = new MetricRows(this.tables, identities, this.guard, this.book, this.rejections, options.now());
+    this.metrics = new MetricRows(
+      this.tables,
+      identities,
+      this.guard,
+      this.book,
+      this.rejections,
+      options.now(),
+      this.kernel,
+    );
     this.spans = new SpanRows(this.tables, identities, this.rejections, this.scrubber);
     this.logs = new LogRows(this.tables, identities, this.rejections, this.scrubber);
   }
@@ -97,6 +111,11 @@ export class Decoder {
   /** Series of generic metrics that were seen within the window of their budgets. */
   get liveSeries(): number {
     return this.guard.series;
+  }
+
+  /** Rows that came the short way, since the start. */
+  get kernelRows(): number {
+    return this.kernel?.rows ?? 0;
   }
 
   /** Makes every series write its row again, for a database that may have lost them. */
@@ -113,6 +132,7 @@ export class Decoder {
       latest: now + FUTURE_MS,
     };
     this.clear();
+    this.kernel?.begin(message, now, window.earliest, window.latest);
     let undo = () => {};
     if (signal === "metrics") {
       this.metrics.begin(window);

@@ -1,3 +1,5 @@
+import type { Kernel } from "../kernel/kernel.ts";
+import { PointColumns } from "../kernel/point-columns.ts";
 import type { DenseBuckets, MetricHeader, MetricSink, Point } from "../otlp/point.ts";
 import { nanosToMillis, type Wire } from "../otlp/wire.ts";
 import type { Cardinality } from "./cardinality.ts";
@@ -11,6 +13,7 @@ import { type Scale4, toScale4 } from "./scale4.ts";
 import type { MetricContext, Reached, Series, SeriesBook } from "./series.ts";
 import type { Tables } from "./tables.ts";
 
+const TABLE_OF = { numbers: "samples", histograms: "histograms", exponentials: "exp_histograms" } as const;
 const KIND_NUMBERS = { gauge: 1, sum: 2, histogram: 3, exponential_histogram: 4, summary: 5 } as const;
 const TEMPORALITY_NUMBERS = { unspecified: 0, delta: 1, cumulative: 2 } as const;
 /** A row of `series` or `query_statements` is written again after this long, so that `last_seen` stays true. */
@@ -51,8 +54,13 @@ export class MetricRows implements MetricSink {
   private scopeName = "";
   private scopeVersion = "";
   private context!: MetricContext;
+  private readonly kernel: Kernel | undefined;
+  private readonly columns: PointColumns | undefined;
 
-  /** `startedAt`: when this process began to know series, in ms; see `difference`. */
+  /**
+   * `startedAt`: when this process began to know series, in ms; see `difference`. Without a kernel every point goes the
+   * long way.
+   */
   constructor(
     tables: Tables,
     identities: Identities,
@@ -60,7 +68,10 @@ export class MetricRows implements MetricSink {
     book: SeriesBook,
     rejections: Rejections,
     startedAt: number,
+    kernel: Kernel | undefined,
   ) {
+    this.kernel = kernel;
+    this.columns = kernel === undefined ? undefined : new PointColumns(kernel, tables);
     this.tables = tables;
     this.identities = identities;
     this.guard = guard;
@@ -74,13 +85,18 @@ export class MetricRows implements MetricSink {
     this.window = window;
     this.guard.begin(window.now);
     // What cumulative series had reached is forgotten with them: their next points start anew, nothing counts twice.
-    if (this.book.trim()) this.knownSince = window.now;
+    if (this.book.trim()) {
+      this.knownSince = window.now;
+      this.kernel?.forget();
+    }
+    this.columns?.clear();
     this.undoLog = [];
     this.pivots.clear();
   }
 
   /** Writes the pivoted rows and returns how to take back this request's marks. */
   finish(): () => void {
+    this.flush();
     this.pivots.write();
     const log = this.undoLog;
     return () => {
@@ -91,6 +107,7 @@ export class MetricRows implements MetricSink {
   /** Makes the next point of every series and statement write its row again. */
   rewrite(): void {
     this.book.rewrite();
+    this.kernel?.forget();
     this.statements.clear();
   }
 
@@ -105,6 +122,24 @@ export class MetricRows implements MetricSink {
 
   metric(header: MetricHeader): void {
     this.context = this.book.context(this.identity, this.scopeName, this.scopeVersion, header);
+    this.kernel?.functions.beginMetric(this.context.number);
+  }
+
+  /** Lets the kernel take what it can. */
+  take(wire: Wire, end: number): void {
+    const { context, columns, tables } = this;
+    if (columns === undefined || context.taken === undefined) return;
+    const rows = columns.take(context.taken, wire, end);
+    if (rows === 0) return;
+    const table = tables[TABLE_OF[context.taken]];
+    table.columns.metric.pushTimes(context.header.name, rows);
+    table.columns.service.pushTimes(context.identity.service, rows);
+    table.points += rows;
+  }
+
+  /** Appends to the tables what the kernel has taken. */
+  flush(): void {
+    this.columns?.flushAll();
   }
 
   unknownType(): void {
@@ -186,6 +221,7 @@ export class MetricRows implements MetricSink {
 
   private sample(context: MetricContext, series: Series, point: Point, ts: number): void {
     this.announce(context, series);
+    this.columns?.flush("numbers");
     const table = this.tables.samples;
     const { metric, service, series_id, ts: time, m, e } = table.columns;
     metric.push(context.header.name);
@@ -205,6 +241,7 @@ export class MetricRows implements MetricSink {
       e.bytes.byte(exponent & 0xff);
     }
     table.points++;
+    this.remember(context, series, point);
   }
 
   private distribution(context: MetricContext, point: Point, ts: number, exponential: boolean): void {
@@ -219,6 +256,7 @@ export class MetricRows implements MetricSink {
       return;
     }
     this.announce(context, series);
+    this.columns?.flush(exponential ? "exponentials" : "histograms");
     const table = exponential ? this.tables.exp_histograms : this.tables.histograms;
     const { metric, service, series_id, ts: time, count, sum, min, max } = table.columns;
     metric.push(context.header.name);
@@ -246,6 +284,7 @@ export class MetricRows implements MetricSink {
       else for (let i = 0; i < point.buckets.length; i++) buckets.items.bytes.integer(point.buckets.values[i]!);
       buckets.close();
     }
+    this.remember(context, series, point);
   }
 
   private timing(context: MetricContext, series: Series, point: Point, ts: number, exponential: boolean): void {
@@ -339,6 +378,15 @@ export class MetricRows implements MetricSink {
     quantiles.close();
     values.close();
     table.points++;
+  }
+
+  /** Lets the kernel take the series' next points. */
+  private remember(context: MetricContext, series: Series, point: Point): void {
+    if (context.taken === undefined || series.home !== undefined || !point.attributesContiguous) return;
+    const due = Math.min(series.writtenAt + REFRESH_MS, this.guard.rotatesAt);
+    const expire = this.kernel?.remember(point.attributesStart, point.attributesEnd, series, due);
+    // Its own row came with this request and may yet be taken back.
+    if (expire !== undefined && series.writtenAt === this.window.now) this.undoLog.push(expire);
   }
 
   private since(series: Series, point: Point, now: { count: number; sum: number }, buckets: Scale4 | undefined) {

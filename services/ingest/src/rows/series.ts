@@ -1,5 +1,6 @@
+import type { PointKind } from "../kernel/point-columns.ts";
 import { type Attribute, readAttributes } from "../otlp/attributes.ts";
-import type { MetricHeader, Point } from "../otlp/point.ts";
+import type { MetricHeader, MetricKind, Point } from "../otlp/point.ts";
 import type { Scrubber } from "../privacy/scrubber.ts";
 import {
   type Cardinality,
@@ -50,6 +51,8 @@ interface Entry {
 
 /** A metric of one resource and scope: what its series share. */
 export interface MetricContext {
+  /** Unique in this process. */
+  readonly number: number;
   /** Whose rows these are: of a process over the limit, its instance is marked. */
   identity: Identity;
   /** The same, unmarked. */
@@ -59,6 +62,8 @@ export interface MetricContext {
   readonly header: MetricHeader;
   readonly runtime: string;
   readonly route: Route;
+  /** How the kernel can take the metric's points; `undefined` when rows need more than the series' id. */
+  readonly taken: PointKind | undefined;
   readonly budget: MetricBudget;
   readonly entries: Map<number, Entry>;
   /** A stand-in whose `next` is the entry of the metric's first point. */
@@ -66,6 +71,13 @@ export interface MetricContext {
   readonly byKey: Map<string, Series>;
 }
 
+const TAKEN: Readonly<Record<MetricKind, PointKind | undefined>> = {
+  gauge: "numbers",
+  sum: "numbers",
+  histogram: "histograms",
+  exponential_histogram: "exponentials",
+  summary: undefined,
+};
 const EMPTY = new DataView(new ArrayBuffer(0));
 const NONE: Series = {
   attributes: [],
@@ -95,6 +107,7 @@ export class SeriesBook {
   private previous: Entry | undefined;
   /** Raw bytes remembered: many lead to one series where values were taken out of them. */
   private forms = 0;
+  private nextContext = 1;
   size = 0;
 
   constructor(limit: number, guard: Cardinality, scrubber: Scrubber) {
@@ -108,14 +121,17 @@ export class SeriesBook {
     const key = `${identity.number}\0${kind}\0${temporality}\0${monotonic}\0${scopeName}\0${scopeVersion}\0${unit}\0${name}`;
     let context = this.contexts.get(key);
     if (context === undefined) {
+      const route = classify(header);
       context = {
+        number: this.nextContext++,
         identity,
         ownIdentity: identity,
         scopeName,
         scopeVersion,
         header,
         runtime: runtimeOf(identity, scopeName),
-        route: classify(header),
+        route,
+        taken: route.to === "generic" && name !== "" ? TAKEN[kind] : undefined,
         budget: this.guard.budget(identity.service, name),
         entries: new Map(),
         before: { raw: EMPTY, series: NONE, next: undefined },

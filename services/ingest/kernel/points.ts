@@ -1,0 +1,587 @@
+import { copyWords } from "./bytes";
+import * as at from "./memory";
+import { digitsOf, dueOf, findSeries, idOf, setDigits } from "./series";
+
+/** Why a walk stopped: at its end, at a field that the caller has to read, past the window, with full columns. */
+export const DONE: u32 = 0;
+export const ODD: u32 = 1;
+export const CUT: u32 = 2;
+export const FULL: u32 = 3;
+
+const NS_PER_MS: u64 = 1000000;
+const MAX_EXACT: f64 = 9007199254740992;
+const MAX_DIGITS: u32 = 9;
+const RAW_BITS: u32 = 127;
+const NO_NUMBER: u64 = 0x7ff8000000000000;
+const EXPONENT_BITS: u64 = 0x7ff0000000000000;
+const POWERS = memory.data<f64>([1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9]);
+
+const LOWEST_SCALE: i32 = -10;
+const HIGHEST_SCALE: i32 = 20;
+
+let stopped: u32 = DONE;
+let now: f64 = 0;
+let nowMs: u64 = 0;
+let earliestNs: u64 = 0;
+let latestNs: u64 = 0;
+/** The time of the point before, in both units. */
+let lastNs: u64 = 0;
+let lastMs: u64 = 0;
+
+let numbers: u32 = 0;
+let histograms: u32 = 0;
+let boundsEnd: u32 = 0;
+let bucketsEnd: u32 = 0;
+let exponentials: u32 = 0;
+let positiveEnd: u32 = 0;
+let negativeEnd: u32 = 0;
+
+export function whyStopped(): u32 {
+  return stopped;
+}
+export function numberRows(): u32 {
+  return numbers;
+}
+export function histogramRows(): u32 {
+  return histograms;
+}
+export function exponentialRows(): u32 {
+  return exponentials;
+}
+export function boundItems(): u32 {
+  return boundsEnd;
+}
+export function bucketItems(): u32 {
+  return bucketsEnd;
+}
+export function positiveItems(): u32 {
+  return positiveEnd;
+}
+export function negativeItems(): u32 {
+  return negativeEnd;
+}
+export function clearNumbers(): void {
+  numbers = 0;
+}
+export function clearHistograms(): void {
+  histograms = 0;
+  boundsEnd = 0;
+  bucketsEnd = 0;
+}
+export function clearExponentials(): void {
+  exponentials = 0;
+  positiveEnd = 0;
+  negativeEnd = 0;
+}
+
+/** A request begins: its time, and the times that are taken (`latest` included), in ms since 1970. */
+export function beginRequest(time: f64, earliest: f64, latest: f64): void {
+  now = time;
+  nowMs = <u64>time;
+  earliestNs = <u64>earliest * NS_PER_MS;
+  latestNs = (<u64>latest + 1) * NS_PER_MS - 1;
+  lastNs = 0;
+  lastMs = nowMs;
+}
+
+/** Whether a time is taken; then `lastMs` is it in ms. No time is now. */
+function takeTime(ns: u64): bool {
+  if (ns === lastNs) return true;
+  if (ns === 0) lastMs = nowMs;
+  else {
+    if (ns < earliestNs || ns > latestNs) return false;
+    lastMs = ns / NS_PER_MS;
+  }
+  lastNs = ns;
+  return true;
+}
+
+let fieldEnd: u32 = 0;
+
+/** Reads a length of at most three bytes; the value's first byte, and its end in `fieldEnd`. 0 for a longer one. */
+function valueAt(pos: u32): u32 {
+  const first = <u32>load<u8>(pos);
+  if (first < 0x80) {
+    fieldEnd = pos + 1 + first;
+    return pos + 1;
+  }
+  const second = <u32>load<u8>(pos + 1);
+  if (second < 0x80) {
+    fieldEnd = pos + 2 + ((first & 0x7f) | (second << 7));
+    return pos + 2;
+  }
+  const third = <u32>load<u8>(pos + 2);
+  if (third >= 0x80) return 0;
+  fieldEnd = pos + 3 + ((first & 0x7f) | ((second & 0x7f) << 7) | (third << 14));
+  return pos + 3;
+}
+
+/**
+ * Walks the data of a metric from `pos` on: the points that are there in full, of known series and with nothing unusual
+ * about them become rows. Returns where it stopped; `whyStopped` says why. `end` is where the data or the window ends,
+ * `more` says that the data goes on after the window.
+ */
+export function takeNumbers(from: u32, end: u32, more: bool): u32 {
+  let pos = from;
+  let row = numbers;
+  stopped = DONE;
+  while (pos < end) {
+    const start = pos;
+    const body = load<u8>(pos) === 10 ? valueAt(pos + 1) : 0;
+    const stop = fieldEnd;
+    if (body === 0 || stop > end) {
+      stopped = body !== 0 && more ? CUT : ODD;
+      break;
+    }
+    if (row === at.MAX_ROWS) {
+      stopped = FULL;
+      break;
+    }
+    pos = body;
+    let attributes: u32 = 0;
+    let attributesEnd: u32 = 0;
+    let time: u64 = 0;
+    let bits: u64 = 0;
+    let form: u32 = 0;
+    let flags: u32 = 0;
+    while (pos < stop) {
+      const tag = load<u8>(pos);
+      if (tag === 58) {
+        if (attributes === 0) attributes = pos;
+        else if (attributesEnd !== pos) break;
+        if (valueAt(pos + 1) === 0) break;
+        attributesEnd = fieldEnd;
+        pos = fieldEnd;
+      } else if (tag === 17) pos += 9;
+      else if (tag === 25) {
+        time = load<u64>(pos, 1);
+        pos += 9;
+      } else if (tag === 33) {
+        bits = load<u64>(pos, 1);
+        form = 1;
+        pos += 9;
+      } else if (tag === 49) {
+        bits = load<u64>(pos, 1);
+        form = 2;
+        pos += 9;
+      } else if (tag === 64) {
+        flags = load<u8>(pos, 1);
+        if (flags >= 0x80) break;
+        pos += 2;
+      } else if (tag === 42) {
+        if (valueAt(pos + 1) === 0) break;
+        pos = fieldEnd;
+      } else break;
+    }
+    if (pos !== stop || form === 0 || (form === 1 && (bits & EXPONENT_BITS) === EXPONENT_BITS)) {
+      pos = start;
+      stopped = ODD;
+      break;
+    }
+    if ((flags & 1) !== 0) continue;
+    const entry = takeTime(time) ? findSeries(attributes, attributesEnd - attributes) : 0;
+    if (entry === 0 || !(now < dueOf(entry))) {
+      pos = start;
+      stopped = ODD;
+      break;
+    }
+    let exponent: u32 = 0;
+    if (form === 1) {
+      const value = reinterpret<f64>(bits);
+      exponent = RAW_BITS;
+      if (bits !== 0x8000000000000000) {
+        let digits = digitsOf(entry);
+        let scaled = roundHalfUp(value * load<f64>(POWERS + (digits << 3)));
+        if (!exact(scaled, digits, value)) {
+          for (digits = 0; digits <= MAX_DIGITS; digits++) {
+            scaled = roundHalfUp(value * load<f64>(POWERS + (digits << 3)));
+            if (exact(scaled, digits, value)) break;
+          }
+          if (digits <= MAX_DIGITS) setDigits(entry, digits);
+        }
+        if (digits <= MAX_DIGITS) {
+          bits = <u64>(<i64>scaled);
+          exponent = (0 - digits) & 0xff;
+        }
+      }
+    }
+    const wide = row << 3;
+    store<u64>(at.NUMBER_SERIES + wide, idOf(entry));
+    store<u64>(at.NUMBER_TIME + wide, lastMs);
+    store<u64>(at.NUMBER_MANTISSA + wide, bits);
+    store<u8>(at.NUMBER_EXPONENT + row, exponent);
+    row++;
+  }
+  numbers = row;
+  return pos;
+}
+
+/** What `Math.round` does. */
+function roundHalfUp(value: f64): f64 {
+  const up = Math.ceil(value);
+  return up - 0.5 > value ? up - 1 : up;
+}
+
+function exact(scaled: f64, digits: u32, value: f64): bool {
+  return scaled <= MAX_EXACT && scaled >= -MAX_EXACT && scaled / load<f64>(POWERS + (digits << 3)) === value;
+}
+
+/** As `takeNumbers`, for explicit histograms. Packed bounds and counts are copied as they lie in the message. */
+export function takeHistograms(from: u32, end: u32, more: bool): u32 {
+  let pos = from;
+  let row = histograms;
+  stopped = DONE;
+  while (pos < end) {
+    const start = pos;
+    const body = load<u8>(pos) === 10 ? valueAt(pos + 1) : 0;
+    const stop = fieldEnd;
+    if (body === 0 || stop > end) {
+      stopped = body !== 0 && more ? CUT : ODD;
+      break;
+    }
+    if (row === at.MAX_ROWS) {
+      stopped = FULL;
+      break;
+    }
+    pos = body;
+    let attributes: u32 = 0;
+    let attributesEnd: u32 = 0;
+    let time: u64 = 0;
+    let count: u64 = 0;
+    let sum = NO_NUMBER;
+    let min = NO_NUMBER;
+    let max = NO_NUMBER;
+    let flags: u32 = 0;
+    let bounds: u32 = 0;
+    let boundBytes: u32 = 0;
+    let buckets: u32 = 0;
+    let bucketBytes: u32 = 0;
+    while (pos < stop) {
+      const tag = load<u8>(pos);
+      if (tag === 74) {
+        if (attributes === 0) attributes = pos;
+        else if (attributesEnd !== pos) break;
+        if (valueAt(pos + 1) === 0) break;
+        attributesEnd = fieldEnd;
+        pos = fieldEnd;
+      } else if (tag === 17) pos += 9;
+      else if (tag === 25) {
+        time = load<u64>(pos, 1);
+        pos += 9;
+      } else if (tag === 33) {
+        count = load<u64>(pos, 1);
+        pos += 9;
+      } else if (tag === 41) {
+        sum = load<u64>(pos, 1);
+        pos += 9;
+      } else if (tag === 50) {
+        if (buckets !== 0) break;
+        buckets = valueAt(pos + 1);
+        if (buckets === 0) break;
+        bucketBytes = fieldEnd - buckets;
+        pos = fieldEnd;
+      } else if (tag === 58) {
+        if (bounds !== 0) break;
+        bounds = valueAt(pos + 1);
+        if (bounds === 0) break;
+        boundBytes = fieldEnd - bounds;
+        pos = fieldEnd;
+      } else if (tag === 89) {
+        min = load<u64>(pos, 1);
+        pos += 9;
+      } else if (tag === 97) {
+        max = load<u64>(pos, 1);
+        pos += 9;
+      } else if (tag === 80) {
+        flags = load<u8>(pos, 1);
+        if (flags >= 0x80) break;
+        pos += 2;
+      } else if (tag === 66) {
+        if (valueAt(pos + 1) === 0) break;
+        pos = fieldEnd;
+      } else break;
+    }
+    if (pos !== stop || !fit(bounds, boundBytes, bucketBytes)) {
+      pos = start;
+      stopped = ODD;
+      break;
+    }
+    if ((flags & 1) !== 0) continue;
+    const entry = takeTime(time) ? findSeries(attributes, attributesEnd - attributes) : 0;
+    if (entry === 0 || !(now < dueOf(entry))) {
+      pos = start;
+      stopped = ODD;
+      break;
+    }
+    const wide = row << 3;
+    store<u64>(at.HISTOGRAM_SERIES + wide, idOf(entry));
+    store<u64>(at.HISTOGRAM_TIME + wide, lastMs);
+    store<u64>(at.HISTOGRAM_COUNT + wide, count);
+    finite(sum, at.HISTOGRAM_SUM + wide, at.HISTOGRAM_NO_SUM + row);
+    finite(min, at.HISTOGRAM_MIN + wide, at.HISTOGRAM_NO_MIN + row);
+    finite(max, at.HISTOGRAM_MAX + wide, at.HISTOGRAM_NO_MAX + row);
+    copyWords(at.HISTOGRAM_BOUNDS + (boundsEnd << 3), bounds, boundBytes);
+    copyWords(at.HISTOGRAM_BUCKETS + (bucketsEnd << 3), buckets, bucketBytes);
+    boundsEnd += boundBytes >> 3;
+    bucketsEnd += bucketBytes >> 3;
+    store<u64>(at.HISTOGRAM_BOUNDS_END + wide, boundsEnd);
+    store<u64>(at.HISTOGRAM_BUCKETS_END + wide, bucketsEnd);
+    row++;
+  }
+  histograms = row;
+  return pos;
+}
+
+/** Whether there is one bucket more than bounds, or neither, and the bounds ascend from a finite one. */
+function fit(bounds: u32, boundBytes: u32, bucketBytes: u32): bool {
+  if (boundBytes === 0) return bucketBytes === 0 || bucketBytes === 8;
+  if ((boundBytes & 7) !== 0 || bucketBytes !== boundBytes + 8) return false;
+  let before = load<f64>(bounds);
+  if (!(before - before === 0)) return false;
+  for (let i: u32 = 8; i < boundBytes; i += 8) {
+    const bound = load<f64>(bounds + i);
+    if (!(bound > before)) return false;
+    before = bound;
+  }
+  return true;
+}
+
+/** One row of a nullable float: NULL for what is no finite number. */
+function finite(bits: u64, to: u32, nullAt: u32): void {
+  const none = (bits & EXPONENT_BITS) === EXPONENT_BITS;
+  store<u64>(to, none ? 0 : bits);
+  store<u8>(nullAt, none ? 1 : 0);
+}
+
+/** As `takeNumbers`, for exponential histograms: buckets that are not empty, with their indices. */
+export function takeExponentials(from: u32, end: u32, more: bool): u32 {
+  let pos = from;
+  let row = exponentials;
+  stopped = DONE;
+  while (pos < end) {
+    const start = pos;
+    const body = load<u8>(pos) === 10 ? valueAt(pos + 1) : 0;
+    const stop = fieldEnd;
+    if (body === 0 || stop > end) {
+      stopped = body !== 0 && more ? CUT : ODD;
+      break;
+    }
+    if (row === at.MAX_ROWS) {
+      stopped = FULL;
+      break;
+    }
+    pos = body;
+    let attributes: u32 = 0;
+    let attributesEnd: u32 = 0;
+    let time: u64 = 0;
+    let count: u64 = 0;
+    let zero: u64 = 0;
+    let sum = NO_NUMBER;
+    let min = NO_NUMBER;
+    let max = NO_NUMBER;
+    let flags: u32 = 0;
+    let scale: i32 = 0;
+    let positive: u32 = 0;
+    let positiveStop: u32 = 0;
+    let negative: u32 = 0;
+    let negativeStop: u32 = 0;
+    while (pos < stop) {
+      const tag = load<u8>(pos);
+      if (tag === 10) {
+        if (attributes === 0) attributes = pos;
+        else if (attributesEnd !== pos) break;
+        if (valueAt(pos + 1) === 0) break;
+        attributesEnd = fieldEnd;
+        pos = fieldEnd;
+      } else if (tag === 17) pos += 9;
+      else if (tag === 25) {
+        time = load<u64>(pos, 1);
+        pos += 9;
+      } else if (tag === 33) {
+        count = load<u64>(pos, 1);
+        pos += 9;
+      } else if (tag === 41) {
+        sum = load<u64>(pos, 1);
+        pos += 9;
+      } else if (tag === 48) {
+        const zigzag = <u32>load<u8>(pos, 1);
+        if (zigzag >= 0x80) break;
+        scale = <i32>(zigzag >> 1) ^ -(<i32>(zigzag & 1));
+        pos += 2;
+      } else if (tag === 57) {
+        zero = load<u64>(pos, 1);
+        pos += 9;
+      } else if (tag === 66) {
+        if (positive !== 0) break;
+        positive = valueAt(pos + 1);
+        if (positive === 0) break;
+        positiveStop = fieldEnd;
+        pos = fieldEnd;
+      } else if (tag === 74) {
+        if (negative !== 0) break;
+        negative = valueAt(pos + 1);
+        if (negative === 0) break;
+        negativeStop = fieldEnd;
+        pos = fieldEnd;
+      } else if (tag === 97) {
+        min = load<u64>(pos, 1);
+        pos += 9;
+      } else if (tag === 105) {
+        max = load<u64>(pos, 1);
+        pos += 9;
+      } else if (tag === 113) pos += 9;
+      else if (tag === 80) {
+        flags = load<u8>(pos, 1);
+        if (flags >= 0x80) break;
+        pos += 2;
+      } else if (tag === 90) {
+        if (valueAt(pos + 1) === 0) break;
+        pos = fieldEnd;
+      } else break;
+    }
+    if (pos !== stop || scale < LOWEST_SCALE || scale > HIGHEST_SCALE) {
+      pos = start;
+      stopped = ODD;
+      break;
+    }
+    const positives = sparse(positive, positiveStop, at.POSITIVE_KEYS, at.POSITIVE_COUNTS, positiveEnd);
+    const negatives = sparse(negative, negativeStop, at.NEGATIVE_KEYS, at.NEGATIVE_COUNTS, negativeEnd);
+    if (positives < 0 || negatives < 0) {
+      pos = start;
+      stopped = ODD;
+      break;
+    }
+    if ((flags & 1) !== 0) continue;
+    const entry = takeTime(time) ? findSeries(attributes, attributesEnd - attributes) : 0;
+    if (entry === 0 || !(now < dueOf(entry))) {
+      pos = start;
+      stopped = ODD;
+      break;
+    }
+    const wide = row << 3;
+    store<u64>(at.EXPONENTIAL_SERIES + wide, idOf(entry));
+    store<u64>(at.EXPONENTIAL_TIME + wide, lastMs);
+    store<u64>(at.EXPONENTIAL_COUNT + wide, count);
+    finite(sum, at.EXPONENTIAL_SUM + wide, at.EXPONENTIAL_NO_SUM + row);
+    finite(min, at.EXPONENTIAL_MIN + wide, at.EXPONENTIAL_NO_MIN + row);
+    finite(max, at.EXPONENTIAL_MAX + wide, at.EXPONENTIAL_NO_MAX + row);
+    store<u8>(at.EXPONENTIAL_SCALE + row, scale);
+    store<u64>(at.EXPONENTIAL_ZERO + wide, zero);
+    positiveEnd = <u32>positives;
+    negativeEnd = <u32>negatives;
+    store<u64>(at.POSITIVE_END + wide, positiveEnd);
+    store<u64>(at.NEGATIVE_END + wide, negativeEnd);
+    row++;
+  }
+  exponentials = row;
+  return pos;
+}
+
+const CONTINUED: u64 = 0x8080808080808080;
+
+/**
+ * Writes the buckets that are not empty behind the `item`s that are there; the number of items then, or -1 for a
+ * message that the caller has to read. Counts of one or two bytes, which nearly all are, are taken from a word without
+ * a branch, because their lengths cannot be predicted.
+ */
+function sparse(start: u32, stop: u32, keys: u32, counts: u32, item: u32): i32 {
+  let index: i32 = 0;
+  let packed: u32 = 0;
+  let packedStop: u32 = 0;
+  let pos = start;
+  while (pos < stop) {
+    const tag = load<u8>(pos);
+    if (tag === 8) {
+      const zigzag = varint(pos + 1);
+      if (varintEnd === 0) return -1;
+      index = <i32>(<u32>zigzag >> 1) ^ -(<i32>(<u32>zigzag & 1));
+      pos = varintEnd;
+    } else if (tag === 18) {
+      if (packed !== 0) return -1;
+      packed = valueAt(pos + 1);
+      if (packed === 0) return -1;
+      packedStop = fieldEnd;
+      pos = fieldEnd;
+    } else return -1;
+  }
+  if (pos !== stop) return -1;
+  let key = keys + (item << 2);
+  let count = counts + (item << 3);
+  pos = packed;
+  while (pos + 8 <= packedStop) {
+    let word = load<u64>(pos);
+    const continued = word & CONTINUED;
+    if (continued === 0) {
+      if (word === 0) {
+        pos += 8;
+        index += 8;
+        continue;
+      }
+      for (let i = 0; i < 8; i++) {
+        const n = word & 0x7f;
+        store<i32>(key, index);
+        store<u64>(count, n);
+        const kept = <u32>(n !== 0);
+        key += kept << 2;
+        count += kept << 3;
+        index++;
+        word >>= 8;
+      }
+      pos += 8;
+      continue;
+    }
+    if ((continued & (continued >> 8)) !== 0) {
+      const n = varint(pos);
+      if (varintEnd === 0 || varintEnd > packedStop) return -1;
+      store<i32>(key, index);
+      store<u64>(count, n);
+      const kept = <u32>(n !== 0);
+      key += kept << 2;
+      count += kept << 3;
+      index++;
+      pos = varintEnd;
+      continue;
+    }
+    for (let i = 0; i < 4; i++) {
+      const two = (word >> 7) & 1;
+      const n = (word & 0x7f) | ((word >> 1) & 0x3f80 & (0 - two));
+      store<i32>(key, index);
+      store<u64>(count, n);
+      const kept = <u32>(n !== 0);
+      key += kept << 2;
+      count += kept << 3;
+      index++;
+      word >>= 8 + (two << 3);
+      pos += 1 + <u32>two;
+    }
+  }
+  while (pos < packedStop) {
+    const n = varint(pos);
+    if (varintEnd === 0 || varintEnd > packedStop) return -1;
+    store<i32>(key, index);
+    store<u64>(count, n);
+    const kept = <u32>(n !== 0);
+    key += kept << 2;
+    count += kept << 3;
+    index++;
+    pos = varintEnd;
+  }
+  return <i32>((key - keys) >> 2);
+}
+
+let varintEnd: u32 = 0;
+
+/** A varint of at most 10 bytes; where it ends is in `varintEnd`, 0 for a longer one. */
+function varint(at: u32): u64 {
+  let value: u64 = 0;
+  for (let i: u32 = 0; i < 10; i++) {
+    const byte = <u64>load<u8>(at + i);
+    value |= (byte & 0x7f) << (7 * i);
+    if (byte < 0x80) {
+      varintEnd = at + i + 1;
+      return value;
+    }
+  }
+  varintEnd = 0;
+  return 0;
+}
