@@ -28,6 +28,8 @@ let latestNs: u64 = 0;
 let lastNs: u64 = 0;
 let lastMs: u64 = 0;
 
+/** Points whose sender says that they have no value: they become no row. */
+let silent: u32 = 0;
 let numbers: u32 = 0;
 let histograms: u32 = 0;
 let boundsEnd: u32 = 0;
@@ -38,6 +40,9 @@ let negativeEnd: u32 = 0;
 
 export function whyStopped(): u32 {
   return stopped;
+}
+export function silentPoints(): u32 {
+  return silent;
 }
 export function numberRows(): u32 {
   return numbers;
@@ -178,7 +183,10 @@ export function takeNumbers(from: u32, end: u32, more: bool): u32 {
       stopped = ODD;
       break;
     }
-    if ((flags & 1) !== 0) continue;
+    if ((flags & 1) !== 0) {
+      silent++;
+      continue;
+    }
     const entry = takeTime(time) ? findSeries(attributes, attributesEnd - attributes) : 0;
     if (entry === 0 || !(now < dueOf(entry))) {
       pos = start;
@@ -306,7 +314,10 @@ export function takeHistograms(from: u32, end: u32, more: bool): u32 {
       stopped = ODD;
       break;
     }
-    if ((flags & 1) !== 0) continue;
+    if ((flags & 1) !== 0) {
+      silent++;
+      continue;
+    }
     const entry = takeTime(time) ? findSeries(attributes, attributesEnd - attributes) : 0;
     if (entry === 0 || !(now < dueOf(entry))) {
       pos = start;
@@ -451,7 +462,10 @@ export function takeExponentials(from: u32, end: u32, more: bool): u32 {
       stopped = ODD;
       break;
     }
-    if ((flags & 1) !== 0) continue;
+    if ((flags & 1) !== 0) {
+      silent++;
+      continue;
+    }
     const entry = takeTime(time) ? findSeries(attributes, attributesEnd - attributes) : 0;
     if (entry === 0 || !(now < dueOf(entry))) {
       pos = start;

@@ -26,6 +26,7 @@ interface Functions {
   takeNumbers: Walk;
   takeHistograms: Walk;
   takeExponentials: Walk;
+  silentPoints(): number;
   numberRows(): number;
   histogramRows(): number;
   exponentialRows(): number;

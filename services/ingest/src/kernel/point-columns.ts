@@ -114,6 +114,11 @@ export class PointColumns {
     };
   }
 
+  /** Points taken that become no row, by their senders' word; since the start. */
+  get silent(): number {
+    return this.kernel.functions.silentPoints();
+  }
+
   /** Takes points from the wire's position on; returns how many rows they became, which are appended by `flush`. */
   take(kind: PointKind, wire: Wire, end: number): number {
     const pending = this.pending[kind];

@@ -129,7 +129,9 @@ export class MetricRows implements MetricSink {
   take(wire: Wire, end: number): void {
     const { context, columns, tables } = this;
     if (columns === undefined || context.taken === undefined) return;
+    const { silent } = columns;
     const rows = columns.take(context.taken, wire, end);
+    this.identity.received += rows + ((columns.silent - silent) >>> 0);
     if (rows === 0) return;
     const table = tables[TABLE_OF[context.taken]];
     table.columns.metric.pushTimes(context.header.name, rows);
