@@ -7,7 +7,7 @@ import { DurableLog } from "./log/durable-log.ts";
 import { Retries } from "./log/retries.ts";
 import { exportReply } from "./otlp/reply.ts";
 import body from "./plugins/body.ts";
-import errorReplies from "./plugins/error-replies.ts";
+import errorReplies, { answerBadHttp, answerBadUrl } from "./plugins/error-replies.ts";
 import telemetryPlugin, { Telemetry } from "./plugins/telemetry.ts";
 import { tokenCheck } from "./plugins/token.ts";
 import { Receiver } from "./receive.ts";
@@ -22,6 +22,8 @@ import { Reach } from "./writer/reach.ts";
 
 const MS_PER_S = 1000;
 const RECEIVE_TIMEOUT_MS = 60_000;
+const HEADERS_TIMEOUT_MS = 20_000;
+const CONNECTION_CHECK_MS = 5_000;
 const KEEP_ALIVE_MS = 65_000;
 const KEEP_DONE_MS = 60_000;
 /** What of the five seconds after SIGTERM the last inserts may take. */
@@ -48,7 +50,8 @@ export interface Replacements {
 }
 
 /**
- * The ingest without a port: `inject` works at once, `listen` and `grpc.listen` open its ports, `close` writes and inserts what it has taken.
+ * The ingest without a port: `inject` works at once, `listen` and `grpc.listen` open its ports, `close` writes and
+ * inserts what it has taken.
  * Throws BadConfig, LogLocked or LogDirectory.
  */
 export async function buildApp(
@@ -61,6 +64,14 @@ export async function buildApp(
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: config.maxBodyBytes,
     requestTimeout: receiveTimeoutMs,
+    http: {
+      headersTimeout: Math.min(HEADERS_TIMEOUT_MS, receiveTimeoutMs),
+      connectionsCheckingInterval: Math.min(CONNECTION_CHECK_MS, receiveTimeoutMs),
+    },
+    // Ours says when to come back, and says it in OTLP.
+    return503OnClosing: false,
+    clientErrorHandler: answerBadHttp,
+    frameworkErrors: answerBadUrl,
     keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: "idle",
   });

@@ -9,6 +9,8 @@ import createError from "@fastify/error";
 export const MalformedRequest = createError("TDM_INGEST_MALFORMED_BODY", "The OTLP body cannot be read: %s", 400);
 /** The body's content encoding could not be undone. Do not send it again. */
 export const BadCompression = createError("TDM_INGEST_BAD_COMPRESSION", "The %s body cannot be decompressed: %s", 400);
+/** This is no HTTP/1.1 request. gRPC and HTTP/2 go to TIDEMARK_OTLP_GRPC_PORT. */
+export const BadHttp = createError("TDM_INGEST_BAD_HTTP", "This is no HTTP/1.1 request: %s", 400);
 /** The token is missing or wrong: set TIDEMARK_TOKEN in the sender to the ingest's. */
 export const Unauthorized = createError("TDM_INGEST_UNAUTHORIZED", "A bearer token is required and must match", 401);
 /** There is no such path. OTLP is served on /v1/metrics, /v1/traces and /v1/logs. */
@@ -16,7 +18,7 @@ export const NotFound = createError("TDM_INGEST_NOT_FOUND", "There is nothing at
 /** OTLP is sent with POST. */
 export const MethodNotAllowed = createError("TDM_INGEST_METHOD_NOT_ALLOWED", "%s is not allowed here, use %s", 405);
 /** The request did not arrive in time. Send again, on a better connection or in smaller batches. */
-export const ReceiveTimeout = createError("TDM_INGEST_RECEIVE_TIMEOUT", "The request did not arrive in %s ms", 408);
+export const ReceiveTimeout = createError("TDM_INGEST_RECEIVE_TIMEOUT", "The request did not arrive in time", 408);
 /** Send smaller batches, or raise TIDEMARK_MAX_BODY_BYTES or TIDEMARK_MAX_DECOMPRESSED_BYTES. */
 export const BodyTooLarge = createError("TDM_INGEST_BODY_TOO_LARGE", "The %s body is over the limit of %s bytes", 413);
 /** Send application/x-protobuf or application/json. */
@@ -31,6 +33,8 @@ export const WrongContentEncoding = createError(
   "Content encoding %s is not supported: send %s or none",
   415,
 );
+/** Send fewer or shorter headers. */
+export const HeadersTooLarge = createError("TDM_INGEST_HEADERS_TOO_LARGE", "The headers are over the limit", 431);
 /** Too many bytes are being received at this moment. Send again after Retry-After. */
 export const TooBusy = createError("TDM_INGEST_TOO_BUSY", "%s bytes are being received, the limit is %s", 429);
 /** The log holds as much as it may because ClickHouse does not take it. Send again after Retry-After. */

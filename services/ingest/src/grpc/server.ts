@@ -118,7 +118,7 @@ export class OtlpGrpc {
                 refuse(error);
                 return;
               }
-              timer = setTimeout(() => refuse(new ReceiveTimeout(String(receiveTimeoutMs))), receiveTimeoutMs);
+              timer = setTimeout(() => refuse(new ReceiveTimeout()), receiveTimeoutMs);
               arrival.watch(maxBodyBytes, refuse);
               this.arrivals.set(metadata, arrival);
               pass(metadata);

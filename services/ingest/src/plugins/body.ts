@@ -1,3 +1,4 @@
+import type { Readable } from "node:stream";
 import { promisify } from "node:util";
 import * as zlib from "node:zlib";
 import type { FastifyRequest } from "fastify";
@@ -21,8 +22,11 @@ declare module "fastify" {
 
 type Decompress = (body: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>;
 
+const gunzip = promisify(zlib.gunzip) as Decompress;
 const DECOMPRESS: Readonly<Record<string, Decompress>> = {
-  gzip: promisify(zlib.gunzip) as Decompress,
+  gzip: gunzip,
+  // Source: RFC 9110, section 8.4.1.3.
+  "x-gzip": gunzip,
   deflate: promisify(zlib.inflate) as Decompress,
   // Node 22.15 and later.
   ...("zstdDecompress" in zlib ? { zstd: promisify(zlib.zstdDecompress as typeof zlib.gunzip) as Decompress } : {}),
@@ -47,7 +51,7 @@ export default fp<BodyLimits>(
 
     app.decorateRequest("heldBytes", 0);
     app.removeAllContentTypeParsers();
-    app.addContentTypeParser("*", async (request: FastifyRequest, payload: NodeJS.ReadableStream) => {
+    app.addContentTypeParser("*", async (request: FastifyRequest, payload: Readable) => {
       const encoding = (request.headers["content-encoding"] ?? "identity").trim().toLowerCase();
       const decompress = Object.hasOwn(DECOMPRESS, encoding) ? DECOMPRESS[encoding] : undefined;
       if (encoding !== "identity" && decompress === undefined) {
@@ -58,11 +62,17 @@ export default fp<BodyLimits>(
       }
       const chunks: Buffer[] = [];
       let length = 0;
-      for await (const chunk of payload as AsyncIterable<Buffer>) {
-        length += chunk.length;
-        if (length > maxBodyBytes) throw new BodyTooLarge("sent", String(maxBodyBytes));
-        hold(request, chunk.length);
-        chunks.push(chunk);
+      try {
+        for await (const chunk of payload.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+          length += chunk.length;
+          if (length > maxBodyBytes) throw new BodyTooLarge("sent", String(maxBodyBytes));
+          hold(request, chunk.length);
+          chunks.push(chunk);
+        }
+      } catch (error) {
+        // The rest is thrown away as it comes: closing the connection on a sender that still sends would lose the reply.
+        payload.resume();
+        throw error;
       }
       const sent = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, length);
       if (decompress === undefined) return sent;

@@ -1,6 +1,8 @@
+import { STATUS_CODES } from "node:http";
+import type { Socket } from "node:net";
 import type { FastifyBaseLogger, FastifyError, FastifyReply, FastifyRequest } from "fastify";
 import fp from "fastify-plugin";
-import { Internal, MethodNotAllowed, NotFound } from "../errors.ts";
+import { BadHttp, HeadersTooLarge, Internal, MethodNotAllowed, NotFound, ReceiveTimeout } from "../errors.ts";
 import { CONTENT_TYPES, type Encoding } from "../otlp/reply.ts";
 import { type Failure, RETRY_AFTER_SECONDS, retryable, statusReply } from "../otlp/status.ts";
 
@@ -38,12 +40,40 @@ export default fp(
   { name: "error-replies" },
 );
 
+/** For Fastify's `frameworkErrors`: a URL that cannot be read. */
+export function answerBadUrl(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+  void send(reply, request, failureOf(new BadHttp(error.message), request.log));
+}
+
+/** For Fastify's `clientErrorHandler`: what is no HTTP, or not in time. The connection cannot be used after it. */
+export function answerBadHttp(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === "ECONNRESET" || !socket.writable) {
+    socket.destroy(error);
+    return;
+  }
+  const { code, message, statusCode = 400 } = badHttp(error);
+  const body = statusReply("json", { httpStatus: statusCode, reason: code, message });
+  const head = [
+    `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode]}`,
+    `content-type: ${CONTENT_TYPES.json}`,
+    `content-length: ${body.length}`,
+    "connection: close",
+  ];
+  socket.end(Buffer.concat([Buffer.from(`${head.join("\r\n")}\r\n\r\n`), body]));
+}
+
+function badHttp({ code, message }: NodeJS.ErrnoException): FastifyError {
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT") return new ReceiveTimeout();
+  if (code === "HPE_HEADER_OVERFLOW") return new HeadersTooLarge();
+  return new BadHttp(message);
+}
+
 function send(reply: FastifyReply, request: FastifyRequest, failure: Failure): FastifyReply {
   const encoding = encodingOf(request.headers["content-type"]) ?? "json";
   const { httpStatus } = failure;
   if (retryable(failure)) reply.header("retry-after", String(RETRY_AFTER_SECONDS));
   if (httpStatus === 401) reply.header("www-authenticate", "Bearer");
-  // What is left of a body that was refused half-way must not be read as the next request.
-  if (httpStatus === 413 || httpStatus === 429) reply.header("connection", "close");
+  // Fastify would close the connection on a sender in the middle of its body, which then may not see the reply.
+  reply.removeHeader("connection");
   return reply.status(httpStatus).type(CONTENT_TYPES[encoding]).send(statusReply(encoding, failure));
 }

@@ -30,7 +30,7 @@ export default async function otlpRoutes(app: FastifyInstance, { receiver }: { r
           sentBytes: Number(request.headers["content-length"] ?? body.length),
           onUndelivered: (undelivered) => {
             // It may have gone while its last bytes were read.
-            if (request.raw.destroyed) undelivered();
+            if (reply.raw.destroyed) undelivered();
             reply.raw.once("close", () => {
               if (!reply.raw.writableFinished) undelivered();
             });
