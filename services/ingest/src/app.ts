@@ -1,5 +1,6 @@
+import type { RequestListener } from "node:http";
 import { join } from "node:path";
-import Fastify, { type FastifyInstance, LogController } from "fastify";
+import Fastify, { type FastifyInstance, type FastifyServerFactory, LogController } from "fastify";
 import { type Config, commaList, completeConfig } from "./config.ts";
 import { OtlpGrpc } from "./grpc/server.ts";
 import { HeldBytes } from "./held-bytes.ts";
@@ -9,11 +10,15 @@ import { exportReply } from "./otlp/reply.ts";
 import body from "./plugins/body.ts";
 import errorReplies, { answerBadHttp, answerBadUrl } from "./plugins/error-replies.ts";
 import telemetryPlugin, { Telemetry } from "./plugins/telemetry.ts";
-import { tokenCheck } from "./plugins/token.ts";
 import { Receiver } from "./receive.ts";
 import healthRoutes from "./routes/health.ts";
 import otlpRoutes from "./routes/otlp.ts";
 import { Decoder } from "./rows/decoder.ts";
+import { Reload } from "./security/reload.ts";
+import { secureServer } from "./security/secure-server.ts";
+import slowSenders, { ConnectionsPerAddress } from "./security/slow-senders.ts";
+import { Sources } from "./security/sources.ts";
+import { TlsFiles } from "./security/tls-files.ts";
 import { instanceId } from "./self/instance-id.ts";
 import { OwnReports } from "./self/own-reports.ts";
 import { BatchWriter } from "./writer/batch-writer.ts";
@@ -21,10 +26,8 @@ import { ClickHouse } from "./writer/clickhouse.ts";
 import { Reach } from "./writer/reach.ts";
 
 const MS_PER_S = 1000;
-const RECEIVE_TIMEOUT_MS = 60_000;
-const HEADERS_TIMEOUT_MS = 20_000;
-const CONNECTION_CHECK_MS = 5_000;
 const KEEP_ALIVE_MS = 65_000;
+const MAX_CHECK_MS = 1_000;
 const KEEP_DONE_MS = 60_000;
 /** What of the five seconds after SIGTERM the last inserts may take. */
 const DRAIN_MS = 2_500;
@@ -36,6 +39,8 @@ declare module "fastify" {
   interface FastifyInstance {
     /** OTLP/gRPC: it has a port of its own, and is closed with the app. */
     grpc: OtlpGrpc;
+    /** Reads tokens and certificates again. Never throws: what cannot be used is logged, and what was known stays. */
+    reload: () => Promise<void>;
   }
 }
 
@@ -47,6 +52,8 @@ export interface Replacements {
   readonly receiveTimeoutMs?: number;
   /** Milliseconds between two reports of the ingest about itself. */
   readonly ownReportMs?: number;
+  /** Milliseconds between two looks at the files of tokens and certificates. */
+  readonly reloadIntervalMs?: number;
 }
 
 /**
@@ -56,23 +63,44 @@ export interface Replacements {
  */
 export async function buildApp(
   given: Partial<Config>,
-  { now = Date.now, receiveTimeoutMs = RECEIVE_TIMEOUT_MS, ownReportMs }: Replacements = {},
+  { now = Date.now, ownReportMs, reloadIntervalMs, ...replaced }: Replacements = {},
 ): Promise<FastifyInstance> {
   const config = completeConfig(given);
+  const receiveTimeoutMs = replaced.receiveTimeoutMs ?? config.bodyTimeoutSeconds * MS_PER_S;
+  const tls = await tlsOf(config);
+  const sources = new Sources({
+    token: config.token,
+    file: config.tokensFile,
+    limits: {
+      ...(config.maxRequestsPerSecond && { requestsPerSecond: config.maxRequestsPerSecond }),
+      ...(config.maxBytesPerSecond && { bytesPerSecond: config.maxBytesPerSecond }),
+      concurrentRequests: config.maxConcurrentRequests,
+    },
+    maxBodyBytes: config.maxBodyBytes,
+    now,
+  });
+  await sources.load();
+  const headerTimeoutMs = Math.min(config.headerTimeoutSeconds * MS_PER_S, receiveTimeoutMs);
+  const timeouts = {
+    headersTimeout: headerTimeoutMs,
+    requestTimeout: receiveTimeoutMs,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    connectionsCheckingInterval: Math.min(MAX_CHECK_MS, headerTimeoutMs / 2),
+  };
+  const serverFactory: FastifyServerFactory | undefined =
+    tls && ((handler) => secureServer(tls, timeouts, handler as RequestListener));
   const app = Fastify({
     logger: config.logLevel === "silent" ? false : { name: "tidemark-ingest", level: config.logLevel },
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: config.maxBodyBytes,
     requestTimeout: receiveTimeoutMs,
-    http: {
-      headersTimeout: Math.min(HEADERS_TIMEOUT_MS, receiveTimeoutMs),
-      connectionsCheckingInterval: Math.min(CONNECTION_CHECK_MS, receiveTimeoutMs),
-    },
     // Ours says when to come back, and says it in OTLP.
     return503OnClosing: false,
     clientErrorHandler: answerBadHttp,
     frameworkErrors: answerBadUrl,
     keepAliveTimeout: KEEP_ALIVE_MS,
+    http: timeouts,
+    ...(serverFactory && { serverFactory }),
     forceCloseConnections: "idle",
   });
   const log = await DurableLog.open({
@@ -139,18 +167,39 @@ export async function buildApp(
     decoder,
     retries,
     telemetry,
-    checkToken: tokenCheck(config.token),
+    sources,
     stopping: () => stopping,
+  });
+  const connections = new ConnectionsPerAddress(config.maxConnectionsPerAddress, () =>
+    telemetry.connectionsRefused.inc(),
+  );
+  connections.watch(app.server);
+  const reload = new Reload({
+    sources,
+    tokensFile: config.tokensFile,
+    tls,
+    log: app.log,
+    now,
+    failed: (file) => telemetry.reloadFailures.inc({ file }),
+  });
+  reload.watch(reloadIntervalMs);
+  app.decorate("reload", () => reload.all());
+  app.addHook("onClose", async () => reload.stop());
+  await app.register(slowSenders, {
+    minBytesPerSecond: config.minBodyBytesPerSecond,
+    graceMs: headerTimeoutMs,
+    sweepMs: Math.min(MAX_CHECK_MS, headerTimeoutMs / 2),
   });
   await app.register(body, { ...config, heldBytes });
   await app.register(otlpRoutes, { receiver });
-  const { maxBodyBytes, maxDecompressedBytes } = config;
+  const { maxDecompressedBytes } = config;
   const grpc = new OtlpGrpc({
     receiver,
     heldBytes,
     telemetry,
     log: app.log,
-    maxBodyBytes,
+    tls,
+    connections,
     maxDecompressedBytes,
     receiveTimeoutMs,
   });
@@ -196,4 +245,9 @@ export async function buildApp(
     await log.close();
   });
   return app;
+}
+
+async function tlsOf({ tlsCertFile, tlsKeyFile, tlsClientCaFile }: Config): Promise<TlsFiles | undefined> {
+  if (tlsCertFile === undefined || tlsKeyFile === undefined) return undefined;
+  return TlsFiles.open({ certificate: tlsCertFile, key: tlsKeyFile, clientCa: tlsClientCaFile });
 }

@@ -44,6 +44,76 @@ export const ConfigSchema = Type.Object(
         description: "Bearer token that senders must show; required on a host that is not loopback",
       }),
     ),
+    tokensFile: Type.Optional(
+      Type.String({
+        title: "TIDEMARK_TOKENS_FILE",
+        minLength: 1,
+        description: "Tokens per source, hashed, made by `tidemark token create`; read again when it changes",
+      }),
+    ),
+    maxRequestsPerSecond: Type.Optional(
+      Type.Number({
+        title: "TIDEMARK_MAX_REQUESTS_PER_SECOND",
+        exclusiveMinimum: 0,
+        description: "Requests of one source per second, unless its token says otherwise; then 429",
+      }),
+    ),
+    maxBytesPerSecond: Type.Optional(
+      Type.Number({
+        title: "TIDEMARK_MAX_BYTES_PER_SECOND",
+        exclusiveMinimum: 0,
+        description: "Bytes of bodies as sent, of one source per second, unless its token says otherwise; then 429",
+      }),
+    ),
+    maxConcurrentRequests: Type.Integer({
+      title: "TIDEMARK_MAX_CONCURRENT_REQUESTS",
+      default: 256,
+      minimum: 1,
+      description: "Requests of one source at once, unless its token says otherwise; then 429",
+    }),
+    tlsCertFile: Type.Optional(
+      Type.String({
+        title: "TIDEMARK_TLS_CERT_FILE",
+        minLength: 1,
+        description: "PEM certificate chain: both OTLP ports speak TLS with it; read again when it changes",
+      }),
+    ),
+    tlsKeyFile: Type.Optional(
+      Type.String({ title: "TIDEMARK_TLS_KEY_FILE", minLength: 1, description: "PEM private key of the certificate" }),
+    ),
+    tlsClientCaFile: Type.Optional(
+      Type.String({
+        title: "TIDEMARK_TLS_CLIENT_CA_FILE",
+        minLength: 1,
+        description: "PEM certificates of who must have signed a sender's certificate (mutual TLS)",
+      }),
+    ),
+    headerTimeoutSeconds: Type.Number({
+      title: "TIDEMARK_HEADER_TIMEOUT",
+      default: 10,
+      minimum: 0.1,
+      maximum: 600,
+      description: "Longest time for a request's headers or a TLS handshake, seconds",
+    }),
+    bodyTimeoutSeconds: Type.Number({
+      title: "TIDEMARK_BODY_TIMEOUT",
+      default: 60,
+      minimum: 0.1,
+      maximum: 3600,
+      description: "Longest time for a whole request to arrive, seconds",
+    }),
+    minBodyBytesPerSecond: Type.Integer({
+      title: "TIDEMARK_MIN_BODY_BYTES_PER_SECOND",
+      default: 512,
+      minimum: 0,
+      description: "Least rate at which a body must arrive, after the time for headers is over once more; 0 for any",
+    }),
+    maxConnectionsPerAddress: Type.Integer({
+      title: "TIDEMARK_MAX_CONNECTIONS_PER_ADDRESS",
+      default: 512,
+      minimum: 1,
+      description: "Connections of one address that is not loopback; further ones are closed",
+    }),
     flushIntervalSeconds: Type.Number({
       title: "TIDEMARK_FLUSH_INTERVAL",
       default: 1,
@@ -142,7 +212,10 @@ export const ConfigSchema = Type.Object(
 );
 export type Config = Static<typeof ConfigSchema>;
 
-const LOOPBACK = /^(127\.|::1$|localhost$)/;
+/** Whether only this machine can reach an address. */
+export function isLoopback(host: string): boolean {
+  return /^(127\.|::1$|::ffff:127\.|localhost$)/.test(host);
+}
 
 /** Fills in defaults and checks. Throws BadConfig with a sentence that names the setting and its variable. */
 export function completeConfig(given: Partial<Config>): Config {
@@ -178,10 +251,16 @@ function checked(config: unknown): Config {
     throw new BadConfig(`${property?.title ?? name}: ${first?.message ?? "is not valid"}`);
   }
   if (!URL.canParse(config.clickhouseUrl)) throw new BadConfig("TIDEMARK_CLICKHOUSE_URL: is not a URL");
-  if (config.token === undefined && !LOOPBACK.test(config.host)) {
+  if (config.token === undefined && config.tokensFile === undefined && !isLoopback(config.host)) {
     throw new BadConfig(
-      `TIDEMARK_TOKEN: a token is required because TIDEMARK_OTLP_HOST is ${config.host}, which others can reach`,
+      `TIDEMARK_TOKEN: a token is required because TIDEMARK_OTLP_HOST is ${config.host}, which others can reach (or TIDEMARK_TOKENS_FILE)`,
     );
+  }
+  if ((config.tlsCertFile === undefined) !== (config.tlsKeyFile === undefined)) {
+    throw new BadConfig("TIDEMARK_TLS_CERT_FILE: needs TIDEMARK_TLS_KEY_FILE, and the other way round");
+  }
+  if (config.tlsClientCaFile !== undefined && config.tlsCertFile === undefined) {
+    throw new BadConfig("TIDEMARK_TLS_CLIENT_CA_FILE: needs TIDEMARK_TLS_CERT_FILE and TIDEMARK_TLS_KEY_FILE");
   }
   return config;
 }

@@ -13,6 +13,12 @@ export const BadCompression = createError("TDM_INGEST_BAD_COMPRESSION", "The %s 
 export const BadHttp = createError("TDM_INGEST_BAD_HTTP", "This is no HTTP/1.1 request: %s", 400);
 /** The token is missing or wrong: set TIDEMARK_TOKEN in the sender to the ingest's. */
 export const Unauthorized = createError("TDM_INGEST_UNAUTHORIZED", "A bearer token is required and must match", 401);
+/** The token is for other services: set service.name, or give the token this service. */
+export const ServiceNotAllowed = createError(
+  "TDM_INGEST_SERVICE_NOT_ALLOWED",
+  "The token of source %s is not for service %s",
+  403,
+);
 /** There is no such path. OTLP is served on /v1/metrics, /v1/traces and /v1/logs. */
 export const NotFound = createError("TDM_INGEST_NOT_FOUND", "There is nothing at %s", 404);
 /** OTLP is sent with POST. */
@@ -37,6 +43,8 @@ export const WrongContentEncoding = createError(
 export const HeadersTooLarge = createError("TDM_INGEST_HEADERS_TOO_LARGE", "The headers are over the limit", 431);
 /** Too many bytes are being received at this moment. Send again after Retry-After. */
 export const TooBusy = createError("TDM_INGEST_TOO_BUSY", "%s bytes are being received, the limit is %s", 429);
+/** The source sends more than it may. Send again after Retry-After. */
+export const RateLimited = createError("TDM_INGEST_RATE_LIMITED", "Source %s is over its limit of %s", 429);
 /** The log holds as much as it may because ClickHouse does not take it. Send again after Retry-After. */
 export const LogFull = createError("TDM_INGEST_LOG_FULL", "The log holds %s bytes, the limit is %s", 503);
 /** The log could not be written: the disk is full or fails. Send again after Retry-After. */
@@ -50,5 +58,9 @@ export const Internal = createError("TDM_INGEST_INTERNAL", "Internal error", 500
 export const LogLocked = createError("TDM_INGEST_LOG_LOCKED", "The log in %s is in use by process %s");
 /** The log directory cannot be made or written: see TIDEMARK_DATA_DIR. */
 export const LogDirectory = createError("TDM_INGEST_LOG_DIRECTORY", "The log directory %s cannot be used: %s");
+/** The tokens file cannot be read or is not valid. While it runs, the ingest goes on with the tokens it knows. */
+export const BadTokensFile = createError("TDM_INGEST_BAD_TOKENS_FILE", "The tokens file %s: %s");
+/** A certificate or key cannot be used: the sentence names variable and file. While it runs, the ingest goes on with the ones it has. */
+export const BadTls = createError("TDM_INGEST_BAD_TLS", "%s: %s %s");
 /** A setting is wrong: the sentence names it. */
 export const BadConfig = createError("TDM_INGEST_BAD_CONFIG", "%s");

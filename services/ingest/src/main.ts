@@ -17,6 +17,7 @@ try {
     app.log.info("stopped");
     process.exit(0);
   };
+  process.on("SIGHUP", () => void app.reload());
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => void stop(signal));
   let port: number | undefined;
   let grpcPort: number | undefined;

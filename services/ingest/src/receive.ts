@@ -8,6 +8,8 @@ import { type Encoding, exportReply, type Signal } from "./otlp/reply.ts";
 import { MalformedBody } from "./otlp/wire.ts";
 import type { Telemetry } from "./plugins/telemetry.ts";
 import type { Decoded, Decoder } from "./rows/decoder.ts";
+import type { Sources, Visit } from "./security/sources.ts";
+import { Turns } from "./security/turns.ts";
 
 const MS_PER_S = 1000;
 
@@ -16,13 +18,14 @@ export interface ReceiverOptions {
   readonly decoder: Decoder;
   readonly retries: Retries;
   readonly telemetry: Telemetry;
-  /** Throws Unauthorized unless the `Authorization` header (or its gRPC metadata) shows a token that is taken here. */
-  readonly checkToken: (authorization: string | undefined) => void;
+  readonly sources: Sources;
   readonly stopping: () => boolean;
 }
 
 /** One OTLP request, however it came. */
 export interface Arrival {
+  /** What `admit` returned for it. */
+  readonly visit: Visit;
   readonly signal: Signal;
   readonly encoding: Encoding;
   /** Decompressed. */
@@ -36,23 +39,37 @@ export interface Arrival {
 /** What HTTP and gRPC share: who may send, and the way of a body from its bytes to its reply after it is on disk. */
 export class Receiver {
   private readonly options: ReceiverOptions;
+  private readonly turns = new Turns();
 
   constructor(options: ReceiverOptions) {
     this.options = options;
   }
 
-  /** To be asked before the body is read. Throws Unauthorized or Stopping. */
-  admit(authorization: string | undefined): void {
-    this.options.checkToken(authorization);
-    if (this.options.stopping()) throw new Stopping();
+  /**
+   * To be asked before the body is read; the transport tells the visit what arrives and that it ended. `authorization` is
+   * the header of that name or its gRPC metadata. Throws Unauthorized, RateLimited or Stopping.
+   */
+  admit(authorization: string | undefined): Visit {
+    const { sources, stopping, telemetry } = this.options;
+    let visit: Visit;
+    try {
+      visit = sources.admit(authorization);
+    } catch (error) {
+      telemetry.refused(error);
+      throw error;
+    }
+    if (!stopping()) return visit;
+    visit.end();
+    throw new Stopping();
   }
 
   /** The body of the success reply, once the data is durable. Throws MalformedRequest, LogFull or LogUnwritable. */
   async receive(arrival: Arrival): Promise<Buffer> {
     const { telemetry, retries } = this.options;
-    const { signal, encoding, body } = arrival;
+    const { signal, encoding, body, visit } = arrival;
     const started = performance.now();
     telemetry.receivedBytes.inc({ signal }, arrival.sentBytes);
+    telemetry.visited(visit.source, arrival.sentBytes);
     const digest = createHash("sha1").update(signal).update(body).digest().subarray(0, DIGEST_BYTES);
     const key = digest.toString("hex");
     const repeated = retries.replyTo(key);
@@ -70,9 +87,9 @@ export class Receiver {
     return answer;
   }
 
-  private async store({ signal, encoding, body, sentBytes }: Arrival, digest: Buffer): Promise<Buffer> {
+  private async store({ visit, signal, encoding, body, sentBytes }: Arrival, digest: Buffer): Promise<Buffer> {
     const { log, telemetry } = this.options;
-    const decoded = this.decode(signal, encoding, body);
+    const decoded = await this.turns.run(visit.source, () => this.decode(visit, signal, encoding, body));
     if (decoded.blocks.length > 0) {
       try {
         await log.append(digest, decoded.blocks);
@@ -88,9 +105,9 @@ export class Receiver {
     return exportReply(signal, encoding, decoded.rejected, decoded.message);
   }
 
-  private decode(signal: Signal, encoding: Encoding, body: Buffer): Decoded {
+  private decode(visit: Visit, signal: Signal, encoding: Encoding, body: Buffer): Decoded {
     try {
-      return this.options.decoder.decode(signal, encoding, body);
+      return this.options.decoder.decode(signal, encoding, body, visit.checkService);
     } catch (error) {
       if (error instanceof MalformedBody || error instanceof SyntaxError || error instanceof WrongShape) {
         throw new MalformedRequest(error.message);

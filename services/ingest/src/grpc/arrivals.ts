@@ -1,7 +1,9 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
-import { type Metadata, type ServerInterceptingCallInterface, status } from "@grpc/grpc-js";
+import type { Server as NetServer } from "node:net";
+import { type Metadata, type Server, type ServerInterceptingCallInterface, status } from "@grpc/grpc-js";
 import { BodyTooLarge } from "../errors.ts";
 import type { HeldBytes } from "../held-bytes.ts";
+import type { Visit } from "../security/sources.ts";
 
 /** Compressed flag and length before a message. Source: gRPC over HTTP/2, "Length-Prefixed-Message". */
 export const MESSAGE_PREFIX_BYTES = 5;
@@ -31,10 +33,12 @@ export class CallArrival {
   }
 
   /** `refuse` is called at most once, with BodyTooLarge or TooBusy, and nothing is counted after it. */
-  watch(maxBodyBytes: number, refuse: (error: Error) => void): void {
+  watch(visit: Visit, refuse: (error: Error) => void): void {
+    const { maxBodyBytes } = visit;
     const count = (chunk: Buffer) => {
       try {
         this.received += chunk.length;
+        visit.received(chunk.length);
         if (this.sentBytes > maxBodyBytes) throw new BodyTooLarge("sent", String(maxBodyBytes));
         this.hold(chunk.length);
       } catch (error) {
@@ -78,6 +82,13 @@ export function streamOf(call: ServerInterceptingCallInterface): ServerHttp2Stre
   const { stream } = call as unknown as { readonly stream?: ServerHttp2Stream };
   if (stream === undefined) throw new Error("this version of @grpc/grpc-js hides the stream of a call");
   return stream;
+}
+
+/** The servers that listen for a gRPC server, which keeps them to itself too: only they see connections before a call. */
+export function serversOf(server: Server): Iterable<NetServer> {
+  const { http2Servers } = server as unknown as { readonly http2Servers?: ReadonlyMap<NetServer, unknown> };
+  if (http2Servers === undefined) throw new Error("this version of @grpc/grpc-js hides its HTTP/2 servers");
+  return http2Servers.keys();
 }
 
 export function authorizationOf(metadata: Metadata): string | undefined {

@@ -16,7 +16,10 @@ import { grpcCode, statusReply } from "../otlp/status.ts";
 import { failureOf } from "../plugins/error-replies.ts";
 import type { Telemetry } from "../plugins/telemetry.ts";
 import type { Receiver } from "../receive.ts";
-import { authorizationOf, CallArrival, streamOf } from "./arrivals.ts";
+import type { ConnectionsPerAddress } from "../security/slow-senders.ts";
+import type { Visit } from "../security/sources.ts";
+import type { TlsFiles } from "../security/tls-files.ts";
+import { authorizationOf, CallArrival, serversOf, streamOf } from "./arrivals.ts";
 import { serverCredentials } from "./credentials.ts";
 
 /** Calls in flight on one connection; SDKs send one at a time, Collectors ten. */
@@ -39,7 +42,8 @@ export interface OtlpGrpcOptions {
   readonly heldBytes: HeldBytes;
   readonly telemetry: Telemetry;
   readonly log: FastifyBaseLogger;
-  readonly maxBodyBytes: number;
+  readonly tls: TlsFiles | undefined;
+  readonly connections: ConnectionsPerAddress;
   readonly maxDecompressedBytes: number;
   /** A sender that needs longer for its message is refused, in ms. */
   readonly receiveTimeoutMs: number;
@@ -54,7 +58,7 @@ type Call = ServerUnaryCall<Buffer, Buffer>;
 export class OtlpGrpc {
   private readonly options: OtlpGrpcOptions;
   private readonly server: Server;
-  private readonly arrivals = new WeakMap<Metadata, CallArrival>();
+  private readonly arrivals = new WeakMap<Metadata, { arrival: CallArrival; visit: Visit }>();
 
   constructor(options: OtlpGrpcOptions) {
     this.options = options;
@@ -77,9 +81,11 @@ export class OtlpGrpc {
   listen(host: string, port: number): Promise<number> {
     const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
     return new Promise((resolve, reject) => {
-      this.server.bindAsync(address, serverCredentials(), (error, bound) => {
-        if (error === null) resolve(bound);
-        else reject(Object.assign(error, /EADDRINUSE/.test(error.message) && { code: "EADDRINUSE" }));
+      this.server.bindAsync(address, serverCredentials(this.options.tls), (error, bound) => {
+        if (error === null) {
+          for (const server of serversOf(this.server)) this.options.connections.watch(server);
+          resolve(bound);
+        } else reject(Object.assign(error, /EADDRINUSE/.test(error.message) && { code: "EADDRINUSE" }));
       });
     });
   }
@@ -93,7 +99,7 @@ export class OtlpGrpc {
 
   /** Asks for the token and the room before a byte of the message is read. */
   private admission(): ServerInterceptor {
-    const { receiver, heldBytes, telemetry, maxBodyBytes, receiveTimeoutMs } = this.options;
+    const { receiver, heldBytes, telemetry, receiveTimeoutMs } = this.options;
     return (method, call) => {
       const arrival = new CallArrival(streamOf(call), heldBytes);
       const signal = SIGNALS.find((name) => method.path.startsWith(`/${SERVICES[name]}/`)) as Signal;
@@ -112,15 +118,17 @@ export class OtlpGrpc {
           arrival.onEnd(() => clearTimeout(timer));
           next({
             onReceiveMetadata: (metadata, pass) => {
+              let visit: Visit;
               try {
-                receiver.admit(authorizationOf(metadata));
+                visit = receiver.admit(authorizationOf(metadata));
               } catch (error) {
                 refuse(error);
                 return;
               }
+              arrival.onEnd(() => visit.end());
               timer = setTimeout(() => refuse(new ReceiveTimeout()), receiveTimeoutMs);
-              arrival.watch(maxBodyBytes, refuse);
-              this.arrivals.set(metadata, arrival);
+              arrival.watch(visit, refuse);
+              this.arrivals.set(metadata, { arrival, visit });
               pass(metadata);
             },
             onReceiveMessage: (message, pass) => {
@@ -139,11 +147,13 @@ export class OtlpGrpc {
   private async export(signal: Signal, call: Call, answer: sendUnaryData<Buffer>): Promise<void> {
     const body = call.request;
     try {
-      const arrival = this.arrivals.get(call.metadata);
-      if (arrival === undefined) throw new Error("a call came past its admission");
+      const admitted = this.arrivals.get(call.metadata);
+      if (admitted === undefined) throw new Error("a call came past its admission");
+      const { arrival, visit } = admitted;
       const { sentBytes } = arrival;
       if (sentBytes !== body.length) arrival.hold(body.length);
       const reply = await this.options.receiver.receive({
+        visit,
         signal,
         encoding: "protobuf",
         body,

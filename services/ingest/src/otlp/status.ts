@@ -34,6 +34,8 @@ export interface Failure {
   /** Our stable code: the `reason` of the `google.rpc.ErrorInfo`. */
   readonly reason: string;
   readonly message: string;
+  /** When to come back, in whole seconds; absent: RETRY_AFTER_SECONDS. */
+  readonly retryAfterSeconds?: number | undefined;
 }
 
 /** The `google.rpc.Code` of a failure, which is also the status of a gRPC call. */
@@ -52,18 +54,18 @@ export function retryable({ httpStatus }: Failure): boolean {
  * BadRequest when the body cannot be read. Source: OTLP specification, "Failures", "Bad Data" and "Throttling".
  */
 export function statusReply(encoding: Encoding, failure: Failure): Buffer {
-  const { httpStatus, reason, message } = failure;
+  const { httpStatus, reason, message, retryAfterSeconds = RETRY_AFTER_SECONDS } = failure;
   const code = grpcCode(failure);
   const retry = retryable(failure);
   const bad = httpStatus === 400;
   if (encoding === "json") {
     const details: object[] = [{ "@type": ERROR_INFO, reason, domain: DOMAIN }];
-    if (retry) details.push({ "@type": RETRY_INFO, retryDelay: `${RETRY_AFTER_SECONDS}s` });
+    if (retry) details.push({ "@type": RETRY_INFO, retryDelay: `${retryAfterSeconds}s` });
     if (bad) details.push({ "@type": BAD_REQUEST, fieldViolations: [{ field: "body", description: message }] });
     return Buffer.from(JSON.stringify({ code, message, details }));
   }
   const details = [any(ERROR_INFO, Buffer.concat([bytesField(1, reason), bytesField(2, DOMAIN)]))];
-  if (retry) details.push(any(RETRY_INFO, bytesField(1, varintField(1, RETRY_AFTER_SECONDS))));
+  if (retry) details.push(any(RETRY_INFO, bytesField(1, varintField(1, retryAfterSeconds))));
   if (bad) {
     const violation = Buffer.concat([bytesField(1, "body"), bytesField(2, message)]);
     details.push(any(BAD_REQUEST, bytesField(1, violation)));

@@ -57,15 +57,16 @@ export default fp<BodyLimits>(
       if (encoding !== "identity" && decompress === undefined) {
         throw new WrongContentEncoding(encoding, Object.keys(DECOMPRESS).join(", "));
       }
-      if (Number(request.headers["content-length"] ?? 0) > maxBodyBytes) {
-        throw new BodyTooLarge("sent", String(maxBodyBytes));
-      }
+      const { visit } = request;
+      const limit = Math.min(maxBodyBytes, visit?.maxBodyBytes ?? maxBodyBytes);
+      if (Number(request.headers["content-length"] ?? 0) > limit) throw new BodyTooLarge("sent", String(limit));
       const chunks: Buffer[] = [];
       let length = 0;
       try {
         for await (const chunk of payload.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
           length += chunk.length;
-          if (length > maxBodyBytes) throw new BodyTooLarge("sent", String(maxBodyBytes));
+          visit?.received(chunk.length);
+          if (length > limit) throw new BodyTooLarge("sent", String(limit));
           hold(request, chunk.length);
           chunks.push(chunk);
         }

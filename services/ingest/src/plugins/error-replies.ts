@@ -18,12 +18,12 @@ export function encodingOf(contentType: string | undefined): Encoding | undefine
 
 /** Anything that was thrown, as the failure to tell the sender; what is not ours is logged and stays a plain "Internal". */
 export function failureOf(error: unknown, log: FastifyBaseLogger): Failure {
-  const { statusCode: httpStatus = 500, code, message } = error as FastifyError;
+  const { statusCode: httpStatus = 500, code, message, retryAfterSeconds } = error as FastifyError & Partial<Failure>;
   if (httpStatus >= 500 && !code?.startsWith("TDM_")) {
     log.error({ err: error }, "request failed");
     return failureOf(new Internal(), log);
   }
-  return { httpStatus, reason: code ?? "TDM_INGEST_INTERNAL", message };
+  return { httpStatus, reason: code ?? "TDM_INGEST_INTERNAL", message, retryAfterSeconds };
 }
 
 /** Answers every failure with a `google.rpc.Status` in the request's encoding (JSON when that is unknown). */
@@ -71,7 +71,7 @@ function badHttp({ code, message }: NodeJS.ErrnoException): FastifyError {
 function send(reply: FastifyReply, request: FastifyRequest, failure: Failure): FastifyReply {
   const encoding = encodingOf(request.headers["content-type"]) ?? "json";
   const { httpStatus } = failure;
-  if (retryable(failure)) reply.header("retry-after", String(RETRY_AFTER_SECONDS));
+  if (retryable(failure)) reply.header("retry-after", String(failure.retryAfterSeconds ?? RETRY_AFTER_SECONDS));
   if (httpStatus === 401) reply.header("www-authenticate", "Bearer");
   // Fastify would close the connection on a sender in the middle of its body, which then may not see the reply.
   reply.removeHeader("connection");

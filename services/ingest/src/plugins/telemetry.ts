@@ -22,6 +22,8 @@ export interface TelemetryOptions {
 }
 
 const MS_PER_S = 1000;
+/** Sources beyond these are counted together. */
+const MAX_SOURCE_LABELS = 200;
 const MAX_NAMES = 200;
 const OTHER = "(other)";
 
@@ -65,6 +67,46 @@ export class Telemetry {
     name: "tidemark_ingest_bytes_total",
     help: "Bytes of OTLP bodies as sent, by signal and service; a body of several services is shared out by their points.",
     labelNames: ["signal", "service"],
+    registers: this.registers,
+  });
+  private readonly sources = new Set<string>();
+  readonly sourceRequests = new Counter({
+    name: "tidemark_ingest_source_requests_total",
+    help: "OTLP requests that were received whole, by the source whose token they showed.",
+    labelNames: ["source"],
+    registers: this.registers,
+  });
+  readonly sourceBytes = new Counter({
+    name: "tidemark_ingest_source_bytes_total",
+    help: "Bytes of OTLP bodies as sent, by source.",
+    labelNames: ["source"],
+    registers: this.registers,
+  });
+  readonly sourceLimited = new Counter({
+    name: "tidemark_ingest_source_limited_total",
+    help: "OTLP requests that were refused because their source was over a limit.",
+    labelNames: ["source", "limit"],
+    registers: this.registers,
+  });
+  readonly slow = new Counter({
+    name: "tidemark_ingest_slow_senders_total",
+    help: "Requests whose connection was ended because their body came in too slowly.",
+    registers: this.registers,
+  });
+  readonly connectionsRefused = new Counter({
+    name: "tidemark_ingest_connections_refused_total",
+    help: "Connections that were closed because their address had too many.",
+    registers: this.registers,
+  });
+  readonly reloadFailures = new Counter({
+    name: "tidemark_ingest_reload_failures_total",
+    help: "Changed files that could not be used; what was known before stays.",
+    labelNames: ["file"],
+    registers: this.registers,
+  });
+  readonly unauthorized = new Counter({
+    name: "tidemark_ingest_unauthorized_total",
+    help: "OTLP requests without a token that is taken here.",
     registers: this.registers,
   });
   readonly repeated = new Counter({
@@ -204,6 +246,27 @@ export class Telemetry {
       "1 when ClickHouse answers, has its tables and took the last inserts.",
       () => (clickhouseHealthy() ? 1 : 0),
     );
+  }
+
+  /** A request of a source that was let in. */
+  visited(source: string, bytes: number): void {
+    const label = this.sourceLabel(source);
+    this.sourceRequests.inc({ source: label });
+    this.sourceBytes.inc({ source: label }, bytes);
+  }
+
+  /** A request that was not let in: RateLimited, or Unauthorized. */
+  refused(error: unknown): void {
+    const { source, limit } = error as { source?: string; limit?: string };
+    if (source === undefined) this.unauthorized.inc();
+    else this.sourceLimited.inc({ source: this.sourceLabel(source), limit: limit ?? "" });
+  }
+
+  private sourceLabel(source: string): string {
+    if (this.sources.has(source)) return source;
+    if (this.sources.size >= MAX_SOURCE_LABELS) return "_other";
+    this.sources.add(source);
+    return source;
   }
 
   reject(signal: Signal, reason: Reason, count: number): void {

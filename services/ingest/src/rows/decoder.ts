@@ -123,7 +123,9 @@ export class Decoder {
     this.metrics.rewrite();
   }
 
-  decode(signal: Signal, encoding: Encoding, body: Buffer): Decoded {
+  /** `checkService` is asked for each resource's service.name; what it throws ends the request, nothing of it is kept. */
+  decode(signal: Signal, encoding: Encoding, body: Buffer, checkService?: (service: string) => void): Decoded {
+    this.identities.check = checkService;
     const message = encoding === "json" ? jsonToProtobuf(body, REQUESTS[signal]) : body;
     const now = this.options.now();
     const window: TimeWindow = {

@@ -50,15 +50,19 @@ export class Identities {
   readonly entered = new Set<Identity>();
   private readonly limit: number;
   private readonly scrubber: Scrubber;
+  /** Asked for the service of every resource that is read. */
+  check: ((service: string) => void) | undefined;
 
   constructor(limit: number, scrubber: Scrubber) {
     this.limit = limit;
     this.scrubber = scrubber;
   }
 
+  /** What `check` throws comes through. */
   read(wire: Wire, ranges: readonly number[]): Identity {
     const identity = this.find(wire, ranges);
     this.entered.add(identity);
+    this.check?.(identity.service);
     return identity;
   }
 
