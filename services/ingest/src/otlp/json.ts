@@ -202,7 +202,17 @@ const UNKNOWN_DATA_TAG = Buffer.from([0xf2, 0x3f, 0]); // field 1022, empty
  * the wrong type. Source: opentelemetry.io, OTLP specification, "JSON Protobuf Encoding".
  */
 export function jsonToProtobuf(body: Buffer, of: Message): Buffer {
-  return encodeMessage(JSON.parse(body.toString("utf8")), of, "", 0);
+  return encodeMessage(JSON.parse(withLongIntegersQuoted(body.toString("utf8"))), of, "", 0);
+}
+
+const LONG_INTEGER = /[:,[\s]-?\d{16}/;
+const STRING_OR_NUMBER = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+const INTEGER_BEYOND_DOUBLE = /^-?\d{16,}$/;
+
+/** 64-bit integers may come as JSON numbers, which `JSON.parse` rounds beyond 2^53: as decimal text they stay exact. */
+function withLongIntegersQuoted(text: string): string {
+  if (!LONG_INTEGER.test(text)) return text;
+  return text.replace(STRING_OR_NUMBER, (token) => (INTEGER_BEYOND_DOUBLE.test(token) ? `"${token}"` : token));
 }
 
 function encodeMessage(value: unknown, of: Message, path: string, depth: number): Buffer {
@@ -314,10 +324,16 @@ function toDouble(value: unknown, at: string): number {
   throw new WrongShape(at, "a number");
 }
 
+const LOWEST_INT64 = -(2n ** 63n);
+const HIGHEST_UINT64 = 2n ** 64n - 1n;
+
 function toInteger(value: unknown, at: string): bigint {
-  if (typeof value === "number" && Number.isInteger(value)) return BigInt(value);
-  if (typeof value === "string" && /^-?\d{1,20}$/.test(value)) return BigInt(value);
-  throw new WrongShape(at, "an integer or its decimal text");
+  const text = typeof value === "number" && Number.isInteger(value) ? BigInt(value) : value;
+  if (typeof text === "bigint" || (typeof text === "string" && /^-?\d{1,20}$/.test(text))) {
+    const integer = BigInt(text);
+    if (integer >= LOWEST_INT64 && integer <= HIGHEST_UINT64) return integer;
+  }
+  throw new WrongShape(at, "an integer of 64 bits or its decimal text");
 }
 
 function varint(value: number): Buffer {

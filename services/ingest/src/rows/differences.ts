@@ -13,7 +13,8 @@ export interface Difference {
  *
  * A new start time or a falling count is a restart of the sender: everything counts as new. The first point this
  * process sees counts in full only when its series began after `since` (this process's own start, in ms): older totals
- * belong to times that were recorded before or never. Returns undefined when there is nothing to record.
+ * belong to times that were recorded before or never. A point older than the last one, or of an earlier start, came late
+ * and says nothing new: the last one holds it already, or its start is over. Returns undefined when there is nothing to record.
  * Source: OpenTelemetry metrics data model, "Sums: detecting alignment issues" and "Resets and gaps".
  */
 export function difference(
@@ -21,13 +22,16 @@ export function difference(
   point: Point,
   now: Difference,
   buckets: Scale4 | undefined,
+  atMs: number,
   beganAtMs: number,
   since: number,
 ): Difference | undefined {
   const before = series.reached;
+  if (before !== undefined && late(before, point, now, atMs)) return undefined;
   const reached: Reached = {
     beginLo: point.beginLo,
     beginHi: point.beginHi,
+    atMs,
     count: now.count,
     sum: now.sum,
     buckets: buckets === undefined ? undefined : new Map(buckets),
@@ -45,4 +49,11 @@ export function difference(
     }
   }
   return { count: now.count - before.count, sum: now.sum - before.sum };
+}
+
+function late(before: Reached, point: Point, now: Difference, atMs: number): boolean {
+  const { beginLo, beginHi } = point;
+  if (beginHi !== before.beginHi) return beginHi < before.beginHi;
+  if (beginLo !== before.beginLo) return beginLo < before.beginLo;
+  return atMs < before.atMs || (atMs === before.atMs && now.count < before.count);
 }

@@ -4,7 +4,7 @@ import type { DenseBuckets, MetricHeader, MetricSink, Point } from "../otlp/poin
 import { nanosToMillis, type Wire } from "../otlp/wire.ts";
 import type { Cardinality } from "./cardinality.ts";
 import { decimalExponent, mantissa, RAW_BITS } from "./decimal.ts";
-import { difference } from "./differences.ts";
+import { type Difference, difference } from "./differences.ts";
 import { xxHash64 } from "./hash.ts";
 import type { Identities, Identity } from "./identity.ts";
 import { Pivots } from "./pivots.ts";
@@ -214,7 +214,7 @@ export class MetricRows implements MetricSink {
       const { header } = context;
       let stored: number | undefined = value;
       if (header.kind === "sum" && header.monotonic && header.temporality === "cumulative") {
-        stored = this.since(series, point, { count: value, sum: 0 }, undefined)?.count;
+        stored = this.since(series, point, ts, { count: value, sum: 0 }, undefined)?.count;
         if (stored === undefined) return;
       }
       this.pivots.add(context, series, ts, route, stored);
@@ -296,7 +296,7 @@ export class MetricRows implements MetricSink {
     let count = point.count;
     let max = finite(point.max);
     if (header.temporality === "cumulative") {
-      const fresh = this.since(series, point, { count, sum }, this.scale4);
+      const fresh = this.since(series, point, ts, { count, sum }, this.scale4);
       if (fresh === undefined || fresh.count === 0) return;
       ({ count, sum } = fresh);
       // Of a cumulative series the maximum is the one since its start: it says nothing about this interval.
@@ -391,13 +391,13 @@ export class MetricRows implements MetricSink {
     if (expire !== undefined && series.writtenAt === this.window.now) this.undoLog.push(expire);
   }
 
-  private since(series: Series, point: Point, now: { count: number; sum: number }, buckets: Scale4 | undefined) {
+  private since(series: Series, point: Point, ts: number, now: Difference, buckets: Scale4 | undefined) {
     const before: Reached | undefined = series.reached;
     this.undoLog.push(() => {
       series.reached = before;
     });
     const beganAt = nanosToMillis(point.beginLo, point.beginHi);
-    return difference(series, point, now, buckets, beganAt, this.knownSince);
+    return difference(series, point, now, buckets, ts, beganAt, this.knownSince);
   }
 
   /** Writes the series' own row with its first point, and again once a day. */

@@ -18,6 +18,7 @@ import { classify, type Route } from "./routing.ts";
 export interface Reached {
   readonly beginLo: number;
   readonly beginHi: number;
+  readonly atMs: number;
   readonly count: number;
   readonly sum: number;
   readonly buckets: ReadonlyMap<number, number> | undefined;
