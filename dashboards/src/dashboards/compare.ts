@@ -4,6 +4,7 @@ import { heat, lines, numbers, scatter } from "../panels/panels.ts";
 import { OK, RESOURCE_COLOURS, RESOURCE_DASHES, WARNING } from "../panels/theme.ts";
 import { BUCKET, VARIABLE_FILTER, WHOLE_BUCKETS, WITH_STEP } from "../sql/fragments.ts";
 import { aggregateSeries, heatmapColumns, quantileSeries } from "../sql/series.ts";
+import { fromWindows } from "../sql/windows.ts";
 import type { DashboardSpec } from "./layout.ts";
 import { phasesPanel } from "./shared.ts";
 
@@ -16,8 +17,7 @@ function knee(runtime: "node" | "django", y: string): string {
 SELECT toFloat64(in_flight) AS "in flight", toFloat64(y) AS ${runtime}
 FROM (
   SELECT ${BUCKET} AS time, sum(sum) / step AS in_flight, ${y} AS y
-  FROM tidemark.http_requests
-  WHERE $__timeFilter(ts) AND runtime = '${runtime}' AND ${VARIABLE_FILTER}
+  ${fromWindows("http_requests")} AND runtime = '${runtime}' AND ${VARIABLE_FILTER}
   GROUP BY time
   HAVING ${WHOLE_BUCKETS} AND sum(count) > 0
 )
@@ -25,16 +25,20 @@ WHERE y IS NOT NULL
 ORDER BY in_flight`;
 }
 
-/** Memory against connections of all kinds of one runtime, one point per process and export. */
+/** Memory against connections of all kinds of one runtime, one point per process and bucket: means of its exports. */
 function memory(runtime: "node" | "django"): string {
-  return `SELECT toFloat64(open) AS connections, toFloat64(bytes) AS ${runtime}
+  return `${WITH_STEP}
+SELECT toFloat64(open) AS connections, toFloat64(bytes) AS ${runtime}
 FROM (
-  SELECT instance, ts, memory_type, sum(connections) AS open, max(memory_bytes) AS bytes
-  FROM tidemark.connection_memory
-  WHERE $__timeFilter(ts) AND runtime = '${runtime}' AND connections IS NOT NULL AND memory_bytes IS NOT NULL AND ${VARIABLE_FILTER}
-  GROUP BY instance, ts, memory_type
+  SELECT instance, time, memory_type, sum(mean_open) AS open, max(mean_bytes) AS bytes
+  FROM (
+    SELECT instance, ${BUCKET} AS time, memory_type, kind, sum(connections_sum) / sum(connections_n) AS mean_open, sum(memory_bytes_sum) / sum(memory_bytes_n) AS mean_bytes
+    ${fromWindows("connection_memory")} AND runtime = '${runtime}' AND connections_n > 0 AND memory_bytes_n > 0 AND ${VARIABLE_FILTER}
+    GROUP BY instance, time, memory_type, kind
+  )
+  GROUP BY instance, time, memory_type
 )
-ORDER BY cityHash64(instance, ts)
+ORDER BY cityHash64(instance, time)
 LIMIT 2000`;
 }
 
@@ -149,8 +153,8 @@ export const compare: DashboardSpec = {
           sql: aggregateSeries({
             from: "resource_samples",
             name: RESOURCE,
-            where: `${BOTH} AND capacity > 0 AND busy IS NOT NULL`,
-            value: "if(any(scope) = 'host', max(busy / capacity), sum(busy) / sum(capacity))",
+            where: `${BOTH} AND u_capacity > 0`,
+            value: "if(any(scope) = 'host', max(u_max), sum(u_busy) / sum(u_capacity))",
           }),
         }),
         lines({
@@ -286,10 +290,10 @@ export const compare: DashboardSpec = {
 SELECT time, series, toFloat64(sum(queries) / nullIf(sum(requests), 0)) AS value
 FROM (
   SELECT ${BUCKET} AS time, ${RUNTIME} AS series, sum(count) AS queries, toUInt64(0) AS requests
-  FROM tidemark.query_timings WHERE $__timeFilter(ts) AND ${BOTH} AND ${VARIABLE_FILTER} GROUP BY time, series
+  ${fromWindows("query_timings")} AND ${BOTH} AND ${VARIABLE_FILTER} GROUP BY time, series
   UNION ALL
   SELECT ${BUCKET} AS time, ${RUNTIME} AS series, toUInt64(0) AS queries, sum(count) AS requests
-  FROM tidemark.http_requests WHERE $__timeFilter(ts) AND ${BOTH} AND ${VARIABLE_FILTER} GROUP BY time, series
+  ${fromWindows("http_requests")} AND ${BOTH} AND ${VARIABLE_FILTER} GROUP BY time, series
 )
 GROUP BY time, series
 HAVING ${WHOLE_BUCKETS} AND value IS NOT NULL

@@ -41,8 +41,8 @@ export const django: DashboardSpec = {
           sql: aggregateSeries({
             from: "resource_samples",
             name: RESOURCE,
-            where: `${SLOTS} AND capacity > 0 AND busy IS NOT NULL`,
-            value: "sum(busy) / sum(capacity)",
+            where: `${SLOTS} AND u_capacity > 0`,
+            value: "sum(u_busy) / sum(u_capacity)",
           }),
         }),
         lines({
@@ -72,9 +72,9 @@ export const django: DashboardSpec = {
           sql: gaugeSeries({
             from: "resource_samples",
             name: RESOURCE,
-            where: `${SLOTS} AND waiting IS NOT NULL`,
+            where: `${SLOTS} AND waiting_n > 0`,
             key: "instance",
-            value: "avg(waiting)",
+            value: "sum(waiting_sum) / sum(waiting_n)",
             combine: "sum",
           }),
         }),
@@ -103,8 +103,8 @@ export const django: DashboardSpec = {
           sql: aggregateSeries({
             from: "resource_samples",
             name: "concat(service, ' ', listener_id)",
-            where: `${DJANGO} AND kind = 'listen_queue' AND capacity > 0 AND waiting_max IS NOT NULL`,
-            value: "max(waiting_max / capacity)",
+            where: `${DJANGO} AND kind = 'listen_queue' AND fullness IS NOT NULL`,
+            value: "max(fullness)",
           }),
         }),
         lines({
@@ -190,7 +190,7 @@ export const django: DashboardSpec = {
             from: metricSource("process.cpu.time"),
             name: PROCESS,
             where: DJANGO,
-            value: "sum(number) / step",
+            value: "sum(total) / step",
           }),
         }),
         lines({

@@ -86,7 +86,8 @@ function withPlaces(): (row: RowSpec) => NonNullable<Dashboard["panels"]> {
   };
 }
 
-const RANGE = "$__timeFilter(ts)";
+/** Windows of 5 minutes that reach into the range; a new process is in its window as soon as its first export is stored. */
+const RANGE = "ts > $__fromTime - 300 AND ts <= $__toTime";
 const OF_RUNTIME = `$__conditionalAll(runtime IN (\${runtime:singlequote}), $runtime)`;
 const OF_SERVICE = `$__conditionalAll(service IN (\${service:singlequote}), $service)`;
 
@@ -100,7 +101,7 @@ function variables(): QueryVariableBuilder[] {
 
 /** Without a `current` value the first load would run with empty variables. */
 function variable(name: string, label: string, where: string): QueryVariableBuilder {
-  const rawSql = `SELECT DISTINCT ${name} FROM tidemark.resource_samples WHERE ${where} ORDER BY ${name}`;
+  const rawSql = `SELECT DISTINCT ${name} FROM tidemark.resource_samples_5m WHERE ${where} ORDER BY ${name}`;
   return new QueryVariableBuilder(name)
     .label(label)
     .datasource(DATASOURCE)

@@ -2,7 +2,7 @@ import { bucketQuantile } from "@tidemark/store";
 import { DASHBOARDS, PANELS } from "../panel-ids.ts";
 import { heat, lines, rows } from "../panels/panels.ts";
 import { CRITICAL, NODE as NODE_HUE, OK, shades, WARNING } from "../panels/theme.ts";
-import { VARIABLE_FILTER } from "../sql/fragments.ts";
+import { TIER, VARIABLE_FILTER, WITH_STEP } from "../sql/fragments.ts";
 import {
   aggregateSeries,
   gaugeSeries,
@@ -12,6 +12,7 @@ import {
   PROCESS,
   quantileSeries,
 } from "../sql/series.ts";
+import { fromWindows } from "../sql/windows.ts";
 import type { DashboardSpec } from "./layout.ts";
 import { connectionsPanel, phasesPanel, processGauge, repeatsPanel, stallsPanel, statementsPanel } from "./shared.ts";
 
@@ -86,8 +87,8 @@ export const node: DashboardSpec = {
           sql: aggregateSeries({
             from: "resource_samples",
             name: `concat(${PROCESS}, if(name = 'main', '', concat(' ', name)))`,
-            where: `${LOOP} AND busy IS NOT NULL`,
-            value: "avg(busy)",
+            where: `${LOOP} AND busy_n > 0`,
+            value: "sum(busy_sum) / sum(busy_n)",
           }),
         }),
         heat({
@@ -109,7 +110,8 @@ export const node: DashboardSpec = {
           width: 10,
           height: 9,
           units: { "loop time per request": "s", "requests/s": "reqps" },
-          sql: `SELECT toString(service) AS service, attributes['http.route'] AS route,
+          sql: `${WITH_STEP}
+SELECT toString(service) AS service, attributes['http.route'] AS route,
   toFloat64(sum(sum) / sum(count)) AS "loop time per request",
   toFloat64(sum(count) / greatest(1, toUnixTimestamp($__toTime) - toUnixTimestamp($__fromTime))) AS "requests/s"
 FROM ${histogramSource("tidemark.http.server.loop_active")}
@@ -152,14 +154,14 @@ LIMIT 30`,
           unit: "none",
           sql: gaugeSeries({
             from: `(
-  SELECT ts, service, runtime, instance, concat(service, ' ', name, ' ', measure.1) AS label, measure.2 AS number
-  FROM tidemark.resource_samples
-  ARRAY JOIN [('busy', busy), ('waiting', waiting), ('capacity', capacity)] AS measure
-  WHERE $__timeFilter(ts) AND ${LIBUV} AND measure.2 IS NOT NULL
+  SELECT ts, service, runtime, instance, concat(service, ' ', name, ' ', measure.1) AS label, measure.2 AS total, measure.3 AS n
+  FROM tidemark.resource_windows
+  ARRAY JOIN [('busy', busy_sum, busy_n), ('waiting', waiting_sum, waiting_n), ('capacity', capacity_sum, capacity_n)] AS measure
+  WHERE $__timeFilter(ts) AND ${TIER} AND ${LIBUV} AND measure.3 > 0
 )`,
             name: "label",
             key: "instance",
-            value: "avg(number)",
+            value: "sum(total) / sum(n)",
             combine: "sum",
           }),
         }),
@@ -197,8 +199,8 @@ LIMIT 30`,
           sql: aggregateSeries({
             from: "resource_samples",
             name: "concat(service, ' ', name)",
-            where: `${POOL} AND capacity > 0 AND busy IS NOT NULL`,
-            value: "sum(busy) / sum(capacity)",
+            where: `${POOL} AND u_capacity > 0`,
+            value: "sum(u_busy) / sum(u_capacity)",
           }),
         }),
         lines({
@@ -272,7 +274,7 @@ LIMIT 30`,
             from: metricSource("process.cpu.time"),
             name: PROCESS,
             where: "runtime = 'node'",
-            value: "sum(number) / step",
+            value: "sum(total) / step",
           }),
         }),
         lines({
@@ -299,10 +301,10 @@ LIMIT 30`,
           width: 24,
           height: 6,
           units: { "requests/s": "reqps", p95: "s" },
-          sql: `SELECT ${PROCESS} AS process, toFloat64(sum(count) / greatest(1, toUnixTimestamp($__toTime) - toUnixTimestamp($__fromTime))) AS "requests/s",
+          sql: `${WITH_STEP}
+SELECT ${PROCESS} AS process, toFloat64(sum(count) / greatest(1, toUnixTimestamp($__toTime) - toUnixTimestamp($__fromTime))) AS "requests/s",
   toFloat64(${bucketQuantile("sumMap(buckets)", 0.95)}) AS p95
-FROM tidemark.http_requests
-WHERE $__timeFilter(ts) AND runtime = 'node' AND ${VARIABLE_FILTER}
+${fromWindows("http_requests")} AND runtime = 'node' AND ${VARIABLE_FILTER}
 GROUP BY process
 ORDER BY "requests/s" DESC
 LIMIT 50`,

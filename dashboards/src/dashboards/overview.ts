@@ -5,6 +5,7 @@ import { CRITICAL, KIND_COLOURS, OK, WARNING } from "../panels/theme.ts";
 import { BOTTLENECK_CODES, bottleneckSql } from "../sql/bottleneck.ts";
 import { BUCKET, SERVICE_FILTER, VARIABLE_FILTER, WHOLE_BUCKETS, WITH_STEP } from "../sql/fragments.ts";
 import { aggregateSeries, quantileSeries } from "../sql/series.ts";
+import { fromWindows, windowsOf } from "../sql/windows.ts";
 import type { DashboardSpec } from "./layout.ts";
 
 /** "Now" on this page, in seconds: long enough for six exports of 10 s. */
@@ -68,9 +69,15 @@ export const overview: DashboardSpec = {
             { from: 30, colour: WARNING },
             { from: 60, colour: CRITICAL },
           ],
-          sql: `SELECT toString(service) AS name, toFloat64(greatest(0, toUnixTimestamp($__toTime) - toUnixTimestamp(max(ts)))) AS value
-FROM tidemark.resource_samples
-WHERE $__timeFilter(ts) AND ${VARIABLE_FILTER}
+          sql: `${WITH_STEP}
+SELECT toString(service) AS name, toFloat64(greatest(0, toUnixTimestamp($__toTime) - toUnixTimestamp(max(ts)))) AS value
+FROM (
+  SELECT service, runtime, instance, ts ${fromWindows("resource_samples")}
+  UNION ALL
+  -- The last hour to the export, what came before to the window.
+  SELECT service, runtime, instance, toDateTime(ts) AS ts FROM tidemark.resource_samples WHERE $__timeFilter(ts) AND ts >= $__toTime - 3600
+)
+WHERE ${VARIABLE_FILTER}
 GROUP BY name
 ORDER BY value DESC, name
 LIMIT 25`,
@@ -112,7 +119,13 @@ LIMIT 25`,
           sql: `${WITH_STEP}
 SELECT time, toString(service) AS series, code AS value
 FROM (
-${bottleneckSql({ time: "$__timeFilter(ts)", bucket: BUCKET, by: "service", where: VARIABLE_FILTER })}
+${bottleneckSql({
+  from: { ...windowsOf("resource_samples"), onlyNoticed: true },
+  time: "$__timeFilter(ts)",
+  bucket: BUCKET,
+  by: "service",
+  where: VARIABLE_FILTER,
+})}
 )
 WHERE ${WHOLE_BUCKETS}
 ORDER BY time, series`,
@@ -168,14 +181,14 @@ ORDER BY time, series`,
           width: 24,
           height: 9,
           units: { "requests/s": "reqps", p50: "s", p95: "s", errors: "percentunit", "share of time": "percentunit" },
-          sql: `SELECT toString(service) AS service, toString(route) AS route,
+          sql: `${WITH_STEP}
+SELECT toString(service) AS service, toString(route) AS route,
   toFloat64(sum(count) / greatest(1, toUnixTimestamp($__toTime) - toUnixTimestamp($__fromTime))) AS "requests/s",
   toFloat64(${bucketQuantile("sumMap(buckets)", 0.5)}) AS p50,
   toFloat64(${bucketQuantile("sumMap(buckets)", 0.95)}) AS p95,
   toFloat64(sumIf(count, status >= 500) / sum(count)) AS errors,
   toFloat64(sum(sum) / sum(sum(sum)) OVER ()) AS "share of time"
-FROM tidemark.http_requests
-WHERE $__timeFilter(ts) AND ${VARIABLE_FILTER}
+${fromWindows("http_requests")} AND ${VARIABLE_FILTER}
 GROUP BY service, route
 ORDER BY "share of time" DESC
 LIMIT 50`,

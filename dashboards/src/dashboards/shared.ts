@@ -3,6 +3,7 @@ import { lines, type Placed, rows, stackedBars } from "../panels/panels.ts";
 import { DJANGO, NODE, PHASE_COLOURS, shades } from "../panels/theme.ts";
 import { BUCKET, VARIABLE_FILTER, WHOLE_BUCKETS, WITH_STEP } from "../sql/fragments.ts";
 import { gaugeSeries, metricSource, PROCESS } from "../sql/series.ts";
+import { fromWindows } from "../sql/windows.ts";
 
 /** Panels that both runtimes' pages have, in the same words, over the rows of one runtime. */
 export type Runtime = "node" | "django";
@@ -25,8 +26,7 @@ export function phasesPanel(runtime: Runtime, id: number, width: number): Placed
 SELECT time, phase AS series, toFloat64(seconds / nullIf(max(requests) OVER (PARTITION BY time), 0)) AS value
 FROM (
   SELECT ${BUCKET} AS time, toString(phase) AS phase, sum(sum) AS seconds, sum(count) AS requests
-  FROM tidemark.request_phases
-  WHERE $__timeFilter(ts) AND runtime = '${runtime}' AND ${VARIABLE_FILTER}
+  ${fromWindows("request_phases")} AND runtime = '${runtime}' AND ${VARIABLE_FILTER}
   GROUP BY time, phase
   HAVING ${WHOLE_BUCKETS}
 )
@@ -44,15 +44,15 @@ export function statementsPanel(runtime: Runtime, id: number, width: number): Pl
     height: 9,
     units: { "calls/s": "ops", p50: "s", p95: "s", "total time": "s" },
     widths: { statement: 340 },
-    sql: `SELECT service, alias, if(text != '', text, summary) AS statement, calls_per_second AS "calls/s", p50, p95, total AS "total time"
+    sql: `${WITH_STEP}
+SELECT service, alias, if(text != '', text, summary) AS statement, calls_per_second AS "calls/s", p50, p95, total AS "total time"
 FROM (
   SELECT toString(service) AS service, toString(db_alias) AS alias, toString(any(summary)) AS summary, statement_id,
     toFloat64(sum(count) / greatest(1, toUnixTimestamp($__toTime) - toUnixTimestamp($__fromTime))) AS calls_per_second,
     toFloat64(${bucketQuantile("sumMap(buckets)", 0.5)}) AS p50,
     toFloat64(${bucketQuantile("sumMap(buckets)", 0.95)}) AS p95,
     toFloat64(sum(sum)) AS total
-  FROM tidemark.query_timings
-  WHERE $__timeFilter(ts) AND runtime = '${runtime}' AND ${VARIABLE_FILTER}
+  ${fromWindows("query_timings")} AND runtime = '${runtime}' AND ${VARIABLE_FILTER}
   GROUP BY service, alias, statement_id
   ORDER BY total DESC
   LIMIT 30
@@ -73,18 +73,17 @@ export function repeatsPanel(runtime: Runtime, id: number, width: number): Place
     units: { "per request": "none", "time per request": "s", requests: "none" },
     widths: { statement: 300 },
     noValue: "none",
-    sql: `SELECT service, route, if(text != '', text, summary) AS statement, toFloat64(calls / requests) AS "per request",
+    sql: `${WITH_STEP}
+SELECT service, route, if(text != '', text, summary) AS statement, toFloat64(calls / requests) AS "per request",
   toFloat64(seconds / requests) AS "time per request", toFloat64(requests) AS requests
 FROM (
   SELECT toString(service) AS service, toString(route) AS route, statement_id, toString(any(summary)) AS summary, sum(count) AS calls, sum(sum) AS seconds
-  FROM tidemark.query_timings
-  WHERE $__timeFilter(ts) AND runtime = '${runtime}' AND ${VARIABLE_FILTER}
+  ${fromWindows("query_timings")} AND runtime = '${runtime}' AND ${VARIABLE_FILTER}
   GROUP BY service, route, statement_id
 ) AS timings
 INNER JOIN (
   SELECT toString(service) AS service, toString(route) AS route, sum(count) AS requests
-  FROM tidemark.http_requests
-  WHERE $__timeFilter(ts) AND runtime = '${runtime}' AND ${VARIABLE_FILTER}
+  ${fromWindows("http_requests")} AND runtime = '${runtime}' AND ${VARIABLE_FILTER}
   GROUP BY service, route
 ) AS served USING (service, route)
 ANY LEFT JOIN (SELECT statement_id, text FROM tidemark.query_statements) AS statements USING (statement_id)
@@ -127,9 +126,9 @@ export function connectionsPanel(runtime: Runtime, id: number, width: number): P
     sql: gaugeSeries({
       from: "connection_memory",
       name: "concat(service, ' ', kind)",
-      where: `runtime = '${runtime}' AND connections IS NOT NULL`,
+      where: `runtime = '${runtime}' AND connections_n > 0`,
       key: "instance",
-      value: "avg(connections)",
+      value: "sum(connections_sum) / sum(connections_n)",
       combine: "sum",
     }),
   });
@@ -142,7 +141,7 @@ export function processGauge(metric: string, runtime: Runtime, name: string = PR
     name,
     where: `runtime = '${runtime}'`,
     key: "series_id",
-    value: "avg(number)",
+    value: "sum(total) / sum(n)",
     combine: "sum",
   });
 }

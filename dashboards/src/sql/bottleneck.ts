@@ -35,10 +35,20 @@ export const BOTTLENECK_CODES = {
 
 /** Waits that requests carry; the others are sampled by probes. */
 const STAMPED = `(kind IN ('db_pool', 'executor', 'channel_layer', 'worker') OR (kind = 'thread_pool' AND name NOT IN ('fast', 'slow')))`;
-/** Exports in which a unit was free all the time: what waited then waited for something else, such as a connection that was being made. */
-const HAD_ROOM = `(${STAMPED} AND ifNull(busy_max < capacity, 0))`;
 
 export interface BottleneckQuery {
+  /** Rows in the vocabulary of the view `resource_windows`; default: the rows as they came. */
+  readonly from?: {
+    /** View or `(SELECT ...)`. */
+    readonly view: string;
+    /** Condition that picks a rollup. */
+    readonly tier: string;
+    /**
+     * Leaves the waits of a service out of a bucket in which no resource can have a p95 of {@link NOTICEABLE_WAIT_SECONDS}: the verdict is the
+     * same, `w_p95` is then 0. Most services have no queue at most times, and merging their histograms would be nearly all the work.
+     */
+    readonly onlyNoticed?: boolean;
+  };
   /** SQL condition on `ts` that bounds the scan. */
   readonly time: string;
   /** SQL for the bucket of `ts`; one bucket for the whole range when absent. */
@@ -63,7 +73,23 @@ export interface BottleneckQuery {
  * thread while that lock was contended. libuv's two lanes share threads, so the slow lane counts only where it waits much longer than
  * the fast one. A worker thread's loop is left out: requests do not queue there, and it is meant to be blocked by its work.
  */
-export function bottleneckSql({ time, bucket, by, where = "1" }: BottleneckQuery): string {
+export function bottleneckSql({ from = AS_THEY_CAME, time, bucket, by, where = "1" }: BottleneckQuery): string {
+  const view = from.view.startsWith("(") ? from.view : `tidemark.${from.view}`;
+  const rows = `${from.tier} AND ${time} AND NOT (kind = 'event_loop' AND name LIKE 'worker-%') AND ${where}`;
+  const moment = `${bucket ?? "0"}, runtime, service`;
+  const noticed = `(${moment}) IN (
+        SELECT at_, runtime, service
+        FROM (
+          SELECT ${bucket ?? "0"} AS at_, runtime, service, sum(noticed) AS late, sum(wait_count) AS waits, max(stall_age) AS stalled
+          FROM ${view}
+          WHERE ${rows}
+          GROUP BY at_, runtime, service, kind, name
+        )
+        WHERE late * 20 > ifNull(waits, 0) OR (ifNull(waits, 0) = 0 AND stalled >= ${NOTICEABLE_WAIT_SECONDS})
+      )`;
+  const merged = from.onlyNoticed
+    ? `sumMapIf(wait_buckets, ${noticed} AS has_noticed) AS merged, sumMapIf(roomy_buckets, has_noticed) AS idle`
+    : "sumMap(wait_buckets) AS merged, sumMap(roomy_buckets) AS idle";
   const at = bucket === undefined ? "" : "time, ";
   const bucketColumn = bucket === undefined ? "" : `${bucket} AS time, `;
   const owner = by === "service" ? "runtime, service" : "runtime";
@@ -90,25 +116,39 @@ FROM (
     SELECT *,
       -- Probes sample everyone. Stamps count those who used the resource; the others, by the most used resource, waited zero.
       ${STAMPED} AS stamped,
+      NOT stamped OR full_exports > 0 AS was_full,
       maxIf(waits, stamped) OVER (PARTITION BY ${at}runtime, service) AS requests,
-      ${everyone("full")} AS everyone,
-      ${everyone("idle")} AS everyone_idle,
-      toFloat64(if(waits > 0, ifNull(${bucketQuantile("merged", 0.95)}, 0), stalled)) AS w,
-      toFloat64(multiIf(waits = 0, if(was_full, stalled, 0), stamped AND waits < ${MIN_WAITS}, 0, ifNull(${bucketQuantile("everyone", 0.95)}, 0))) AS felt,
-      toFloat64(if(stamped AND waits >= ${MIN_WAITS}, ifNull(${bucketQuantile("everyone_idle", 0.95)}, 0), 0)) AS idle_felt
+      if(length(idle) = 0, merged, mapSubtract(merged, idle)) AS full,
+      length(merged) > 0 AS has_waits,
+      toFloat64(multiIf(waits = 0, stalled, has_waits, ifNull(${bucketQuantile("merged", 0.95)}, 0), 0)) AS w,
+      toFloat64(multiIf(waits = 0, if(was_full, stalled, 0), NOT stamped, w, waits < ${MIN_WAITS}, 0, has_waits, ifNull(${bucketQuantile(everyone("full"), 0.95)}, 0), 0)) AS felt,
+      toFloat64(if(stamped AND waits >= ${MIN_WAITS} AND length(idle) > 0, ifNull(${bucketQuantile(everyone("idle"), 0.95)}, 0), 0)) AS idle_felt
     FROM (
       SELECT ${bucketColumn}runtime, service, kind, name,
-        if(kind = 'listen_queue', max(waiting_max / capacity), sum(busy) / sum(capacity)) AS u,
-        toUInt64(ifNull(sum(wait_count), 0)) AS waits, ifNull(max(stall_age), 0) AS stalled, sumMap(wait_buckets) AS merged,
-        sumMapIf(wait_buckets, NOT ${HAD_ROOM}) AS full, sumMapIf(wait_buckets, ${HAD_ROOM}) AS idle, max(NOT ${HAD_ROOM}) AS was_full
-      FROM tidemark.resource_samples
-      WHERE ${time} AND NOT (kind = 'event_loop' AND name LIKE 'worker-%') AND ${where}
+        if(kind = 'listen_queue', max(fullness), sum(busy_sum) / sum(capacity_sum)) AS u,
+        toUInt64(ifNull(sum(wait_count), 0)) AS waits, ifNull(max(stall_age), 0) AS stalled, sum(full_exports) AS full_exports,
+        ${merged}
+      FROM ${view}
+      WHERE ${rows}
       GROUP BY ${at}runtime, service, kind, name
     )
   )
 )
 GROUP BY ${at}${owner}`;
 }
+
+/** Rows of `resource_samples` in the vocabulary of `resource_windows`, with their time to the millisecond. */
+const AS_THEY_CAME = {
+  view: `(
+        SELECT r.ts AS ts, r.service AS service, r.runtime AS runtime, r.instance AS instance, r.kind AS kind, r.name AS name, r.busy AS busy_sum, r.capacity AS capacity_sum,
+          r.waiting_max / nullIf(r.capacity, 0) AS fullness, r.wait_count AS wait_count, r.stall_age AS stall_age, r.wait_buckets AS wait_buckets,
+          if(${STAMPED} AND ifNull(r.busy_max < r.capacity, 0), r.wait_buckets, CAST(map(), 'Map(Int16, UInt64)')) AS roomy_buckets,
+          toUInt64(NOT ifNull(r.busy_max < r.capacity, 0)) AS full_exports
+        FROM tidemark.resource_samples AS r
+      )`,
+  tier: "1",
+  onlyNoticed: false,
+} as const;
 
 /** SQL for a map of waits filled up with zeros to one wait per request. */
 function everyone(map: string): string {

@@ -1,10 +1,14 @@
 import { bucketQuantile } from "@tidemark/store";
 import { bucketCount } from "./buckets.ts";
-import { BUCKET, VARIABLE_FILTER, WHOLE_BUCKETS, WITH_STEP } from "./fragments.ts";
+import { BUCKET, TIER_WITHOUT_5M, VARIABLE_FILTER, WHOLE_BUCKETS, WITH_STEP } from "./fragments.ts";
+import { type Subject, windowsOf } from "./windows.ts";
+
+/** `(SELECT ...)` */
+export type Subquery = `(${string}`;
 
 export interface SeriesQuery {
-  /** A table of ours by name, or a subquery in brackets. */
-  readonly from: string;
+  /** A subject, read from the rollup that fits the bucket, or a subquery in brackets. */
+  readonly from: Subject | Subquery;
   /** SQL for the name of the series; a String. */
   readonly name: string;
   readonly where?: string;
@@ -86,7 +90,7 @@ SELECT time,
 FROM (
   SELECT ${BUCKET} AS time, sumMap(${query.buckets}) AS merged
   FROM ${source(query.from)}
-  WHERE ${conditions({ ...query, name: "" })}
+  WHERE ${conditions(query)}
   GROUP BY time
   HAVING ${WHOLE_BUCKETS} AND length(merged) > 0
 )
@@ -99,41 +103,44 @@ function bound(exponent: number): string {
 }
 
 /**
- * `(SELECT ...)` of one generic metric with the identity of its series; columns `ts, service, runtime, instance, worker, attributes, number`.
+ * `(SELECT ...)` of one generic metric with the identity of its series, one row per series and bucket; columns `ts` (the bucket's start),
+ * `service, runtime, instance, worker, attributes, series_id, total, n`: sum and number of the samples. Needs {@link WITH_STEP}.
  * A LEFT join: `ANY INNER JOIN` would keep one sample of each series.
  */
-export function metricSource(metric: string): string {
-  return `(
-  SELECT s.ts AS ts, s.service AS service, x.runtime AS runtime, x.instance AS instance, x.worker AS worker, x.attributes AS attributes,
-    s.series_id AS series_id, s.value AS number
-  FROM tidemark.samples AS s
-  ANY LEFT JOIN (SELECT series_id, runtime, instance, worker, attributes FROM tidemark.series WHERE metric = '${metric}') AS x
-    ON s.series_id = x.series_id
-  WHERE s.metric = '${metric}' AND $__timeFilter(s.ts)
-)`;
+export function metricSource(metric: string): Subquery {
+  return genericSource("sample_windows", metric, "sum(total) AS total, sum(n) AS n", "total, n");
 }
 
-/** The same for an exponential histogram: `count`, `sum`. */
-export function histogramSource(metric: string): string {
+/** The same for an exponential histogram: `count`, `sum`, `max` of what was measured. */
+export function histogramSource(metric: string): Subquery {
+  const columns = "toUInt64(sum(w.count)) AS count, ifNull(sum(w.sum), 0) AS sum, max(w.max) AS max";
+  return genericSource("exp_histogram_windows", metric, columns, "count, sum, max");
+}
+
+function genericSource(view: string, metric: string, columns: string, names: string): Subquery {
   return `(
-  SELECT h.ts AS ts, h.service AS service, x.runtime AS runtime, x.instance AS instance, x.worker AS worker, x.attributes AS attributes,
-    h.series_id AS series_id, h.count AS count, ifNull(h.sum, 0) AS sum, h.max AS max
-  FROM tidemark.exp_histograms AS h
+  SELECT p.ts AS ts, p.service AS service, x.runtime AS runtime, x.instance AS instance, x.worker AS worker, x.attributes AS attributes,
+    p.series_id AS series_id, ${names}
+  FROM (
+    SELECT ${BUCKET.replace("(ts)", "(w.ts)")} AS ts, w.service AS service, w.series_id AS series_id, ${columns}
+    FROM tidemark.${view} AS w
+    WHERE w.metric = '${metric}' AND $__timeFilter(w.ts) AND ${TIER_WITHOUT_5M}
+    GROUP BY ts, service, series_id
+  ) AS p
   ANY LEFT JOIN (SELECT series_id, runtime, instance, worker, attributes FROM tidemark.series WHERE metric = '${metric}') AS x
-    ON h.series_id = x.series_id
-  WHERE h.metric = '${metric}' AND $__timeFilter(h.ts)
+    ON p.series_id = x.series_id
 )`;
 }
 
 /** Name of one process on a chart: service and worker number, or the beginning of its id. */
 export const PROCESS = "concat(service, ' ', if(worker != '', worker, substring(instance, 1, 8)))";
 
-function source(from: string): string {
-  return from.startsWith("(") ? from : `tidemark.${from}`;
+function source(from: Subject | Subquery): string {
+  return from.startsWith("(") ? from : `tidemark.${windowsOf(from as Subject).view}`;
 }
 
-function conditions(query: SeriesQuery): string {
-  return ["$__timeFilter(ts)", query.where, query.filter ?? VARIABLE_FILTER]
-    .filter((part) => part !== undefined)
-    .join(" AND ");
+function conditions(query: Omit<SeriesQuery, "name">): string {
+  // A subquery has chosen its rows, and gives them the time of their bucket.
+  const rows = query.from.startsWith("(") ? [] : ["$__timeFilter(ts)", windowsOf(query.from as Subject).tier];
+  return [...rows, query.where, query.filter ?? VARIABLE_FILTER].filter((part) => part !== undefined).join(" AND ");
 }
