@@ -74,7 +74,13 @@ describe.each(every)("exports of $period s over a range of $range s", ({ period,
 
   it("a gauge of several processes is their sum, however many exports a bucket holds", async () => {
     const rows = await run(
-      gaugeSeries({ from: "resource_samples", name: "'all'", key: "instance", value: "sum(waiting_sum) / sum(waiting_n)", combine: "sum" }),
+      gaugeSeries({
+        from: "resource_samples",
+        name: "'all'",
+        key: "instance",
+        value: "sum(waiting_sum) / sum(waiting_n)",
+        combine: "sum",
+      }),
       period,
       range,
     );

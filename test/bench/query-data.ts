@@ -24,7 +24,14 @@ interface Resource {
   /** Carries the wait of requests, so it has a largest number of busy units. */
   readonly pool: boolean;
 }
-const resource = (kind: string, name: string, points: number, keys: number, capacity: number, pool = false): Resource => ({ kind, name, points, keys, capacity, pool });
+const resource = (
+  kind: string,
+  name: string,
+  points: number,
+  keys: number,
+  capacity: number,
+  pool = false,
+): Resource => ({ kind, name, points, keys, capacity, pool });
 const NODE = [
   resource("event_loop", "main", 5, 17, 1),
   resource("thread_pool", "fast", 3, 14, 4),
@@ -191,11 +198,13 @@ function bucketMap(centre: string, keys: string): string {
   return `mapFromArrays(arrayMap(i -> toInt16(${centre} + 2 * i + bitAnd(bitShiftRight(h, i), 1)), range(${keys})), arrayMap(i -> toUInt64(1 + bitAnd(bitShiftRight(h, i + 7), 3)), range(${keys})))`;
 }
 const COUNT_OF = (map: string): string => `arraySum(mapValues(${map}))`;
-const SUM_OF = (map: string): string => `arraySum(arrayMap((k, v) -> exp2(k / 16) * v, mapKeys(${map}), mapValues(${map})))`;
+const SUM_OF = (map: string): string =>
+  `arraySum(arrayMap((k, v) -> exp2(k / 16) * v, mapKeys(${map}), mapValues(${map})))`;
 
 function resources(plan: Plan, hour: number): string {
   const column = (of: (r: Resource) => string | number, text: boolean): string => {
-    const list = (items: readonly Resource[]): string => (text ? quoted(items.map((r) => String(of(r)))) : `[${items.map(of).join(", ")}]`);
+    const list = (items: readonly Resource[]): string =>
+      text ? quoted(items.map((r) => String(of(r)))) : `[${items.map(of).join(", ")}]`;
     return `${byRuntime(list(NODE), list(DJANGO))}[item + 1]`;
   };
   // A calm wait is some milliseconds at most, one in an incident up to a second.
@@ -208,13 +217,19 @@ SELECT ${WHO}, service AS group_id, toUInt32(1000 + p) AS pid, ${column((r) => r
   if(hit, 5. + h % 9, if(h % 5 = 0, 0.1, 0.)) AS waiting, waiting * 2 AS waiting_max,
   if(length(wait_buckets) = 0, NULL, ${COUNT_OF("wait_buckets")}) AS wait_count, if(wait_count IS NULL, NULL, ${SUM_OF("wait_buckets")}) AS wait_sum,
   if(wait_count IS NULL, NULL, arrayMax(arrayMap(k -> exp2((k + 1) / 16), mapKeys(wait_buckets)))) AS wait_max,
-  ${bucketMap("if(hit, -90, -210) + intDiv(h, 64) % 17", column((r) => r.keys, false))} AS wait_buckets,
+  ${bucketMap(
+    "if(hit, -90, -210) + intDiv(h, 64) % 17",
+    column((r) => r.keys, false),
+  )} AS wait_buckets,
   if(kind IN ('event_loop', 'thread_pool', 'gil'), if(hit, 0.2, 0.), NULL) AS stall_age, if(kind = 'listen_queue', 0., NULL) AS rejected,
   if(capacity > 1, if(hit, 4., 0.), NULL) AS saturated_time, toUInt16(${column((r) => r.points, false)}) AS points
-FROM ${exportsOf(plan, hour, NODE.length)}`.replace(", incident = item + 1 AS hit,\n", ",\n").replaceAll(/\bhit\b/g, "(incident = item + 1)");
+FROM ${exportsOf(plan, hour, NODE.length)}`
+    .replace(", incident = item + 1 AS hit,\n", ",\n")
+    .replaceAll(/\bhit\b/g, "(incident = item + 1)");
 }
 
-const ROUTE = "concat('/api/', ['books', 'orders', 'report', 'search', 'users', 'cart', 'login', 'health'][%s % 8 + 1])";
+const ROUTE =
+  "concat('/api/', ['books', 'orders', 'report', 'search', 'users', 'cart', 'login', 'health'][%s % 8 + 1])";
 const routeOf = (index: string): string => ROUTE.replace("%s", index);
 
 function requests(plan: Plan, hour: number): string {
@@ -233,7 +248,7 @@ SELECT ${WHO}, ${routeOf("item")} AS route, ${quoted(names)}[intDiv(item, ${ROUT
   arrayMax(arrayMap(k -> exp2((k + 1) / 16), mapKeys(buckets))) AS max, ${bucketMap("if(incident > 0, -110, -160) + intDiv(h, 64) % 19", "4 + h % 3")} AS buckets, 1 AS points
 FROM ${exportsOf(plan, hour, names.length * ROUTES)} WHERE runtime = '${runtime}'`;
   };
-  return hour % 2 === 0 || true ? unionInsert([each("node"), each("django")]) : "";
+  return unionInsert([each("node"), each("django")]);
 }
 
 function unionInsert(inserts: readonly string[]): string {
@@ -302,11 +317,18 @@ FROM ${exportsOf(plan, hour, series.length)} WHERE runtime = '${runtime}'`;
 }
 
 function seriesSql(plan: Plan): string {
-  const one = (runtime: "node" | "django", series: Series, kind: string): string => `SELECT ${names(series)}[item + 1] AS metric, service, ${SERIES_ID} AS series_id, runtime, instance, worker, 'production' AS environment, host,
+  const one = (
+    runtime: "node" | "django",
+    series: Series,
+    kind: string,
+  ): string => `SELECT ${names(series)}[item + 1] AS metric, service, ${SERIES_ID} AS series_id, runtime, instance, worker, 'production' AS environment, host,
   '${kind}' AS kind, 'delta' AS temporality, false AS monotonic, '1' AS unit, '' AS description, map('service.name', service, 'service.instance.id', instance) AS resource, '' AS scope_name, '' AS scope_version,
   map('http.route', ${routeOf(`[${series.map(([, i]) => i).join(", ")}][item + 1]`)}) AS attributes, toDateTime(now()) AS last_seen
 FROM ${exportsOf(plan, 0, series.length)} WHERE e = 0 AND runtime = '${runtime}'`;
-  const all = (["node", "django"] as const).flatMap((runtime) => [one(runtime, numbers(runtime), "sum"), one(runtime, histograms(runtime), "exponential_histogram")]);
+  const all = (["node", "django"] as const).flatMap((runtime) => [
+    one(runtime, numbers(runtime), "sum"),
+    one(runtime, histograms(runtime), "exponential_histogram"),
+  ]);
   return `INSERT INTO series (metric, service, series_id, runtime, instance, worker, environment, host, kind, temporality, monotonic, unit, description, resource, scope_name, scope_version, attributes, last_seen)
 ${all.join("\nUNION ALL\n")}`;
 }

@@ -1,4 +1,11 @@
-import { expand, grafanaInterval, loadDashboards, type MacroContext, parseInterval, type VariableValue } from "@tidemark/dashboards";
+import {
+  expand,
+  grafanaInterval,
+  loadDashboards,
+  type MacroContext,
+  parseInterval,
+  type VariableValue,
+} from "@tidemark/dashboards";
 
 /** Width of the screen that decides how many points Grafana asks for: a panel of 24 grid units fills it, in pixels. */
 const SCREEN_PX = 1880;
@@ -30,7 +37,9 @@ export function panelQueries(range: { readonly from: Date; readonly to: Date }, 
         return { ...range, intervalMs, variables };
       };
       for (const panel of dashboard.panels) {
-        const sql = (panel.targets ?? []).map((target) => expand(target.rawSql, context(panel.gridPos.w, panel.interval)));
+        const sql = (panel.targets ?? []).map((target) =>
+          expand(target.rawSql, context(panel.gridPos.w, panel.interval)),
+        );
         if (sql.length > 0) add(`${dashboard.uid} ${panel.id} ${panel.title}`, variant, sql);
       }
       for (const variable of dashboard.templating.list)

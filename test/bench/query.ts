@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { createStoreClient, migrate, type StoreClient } from "@tidemark/store";
 import { ROOT } from "../support/tidemark.ts";
-import { EXPORT_SECONDS, fillStatements, planOf, POINTS_PER_EXPORT, type Plan, pointsSql } from "./query-data.ts";
+import { EXPORT_SECONDS, fillStatements, type Plan, POINTS_PER_EXPORT, planOf, pointsSql } from "./query-data.ts";
 import { type Asked, panelQueries, VARIANTS } from "./query-panels.ts";
 
 const USAGE = `Usage: npm run bench:query -- [options]
@@ -114,7 +114,10 @@ async function fill(client: StoreClient, plan: Plan): Promise<void> {
   const began = performance.now();
   let shown = 0;
   for (const [i, { sql }] of statements.entries()) {
-    await client.command({ query: sql, clickhouse_settings: { max_insert_threads: "1", max_partitions_per_insert_block: 1000 } });
+    await client.command({
+      query: sql,
+      clickhouse_settings: { max_insert_threads: "1", max_partitions_per_insert_block: 1000 },
+    });
     const seconds = (performance.now() - began) / 1000;
     if (seconds - shown < 5 && i + 1 < statements.length) continue;
     shown = seconds;
@@ -154,7 +157,12 @@ async function measure(url: string, asked: readonly Asked[]): Promise<Figure[]> 
   }
   return asked.map((query, i) => {
     const sorted = (times[i] ?? []).toSorted((a, b) => a - b);
-    return { asked: query, medianMs: sorted[RUNS >> 1] ?? Number.NaN, worstMs: sorted.at(-1) ?? Number.NaN, rows: counts[i] ?? 0 };
+    return {
+      asked: query,
+      medianMs: sorted[RUNS >> 1] ?? Number.NaN,
+      worstMs: sorted.at(-1) ?? Number.NaN,
+      rows: counts[i] ?? 0,
+    };
   });
 }
 
@@ -169,7 +177,12 @@ async function ask(url: string, sql: string, name: string): Promise<number> {
 
 function report(points: number, plan: Plan, figures: readonly Figure[]): void {
   const slowest = figures.toSorted((a, b) => b.medianMs - a.medianMs);
-  const lines = slowest.map(({ asked, medianMs, worstMs, rows: n }) => [asked.name, medianMs.toFixed(1), worstMs.toFixed(1), String(n)]);
+  const lines = slowest.map(({ asked, medianMs, worstMs, rows: n }) => [
+    asked.name,
+    medianMs.toFixed(1),
+    worstMs.toFixed(1),
+    String(n),
+  ]);
   const panels = new Set(figures.map(({ asked }) => asked.panel)).size;
   const over = slowest.filter(({ medianMs }) => medianMs >= BAR_MS).length;
   const head = `${points} points: ${plan.processes} processes of ${plan.services} services export each ${EXPORT_SECONDS} s for 24 h (${POINTS_PER_EXPORT} points an export). ${panels} panels, ${figures.length} queries (${VARIANTS.join(", ")}), median of ${RUNS}, warm cache.`;
@@ -193,7 +206,13 @@ function report(points: number, plan: Plan, figures: readonly Figure[]): void {
 }
 
 async function rows<T>(client: StoreClient, query: string): Promise<T[]> {
-  return (await client.query({ query, format: "JSONEachRow", clickhouse_settings: { output_format_json_quote_64bit_integers: 0 } })).json<T>();
+  return (
+    await client.query({
+      query,
+      format: "JSONEachRow",
+      clickhouse_settings: { output_format_json_quote_64bit_integers: 0 },
+    })
+  ).json<T>();
 }
 
 async function listening(): Promise<string> {

@@ -1,12 +1,7 @@
 import { TIER, TIER_WITHOUT_5M } from "./fragments.ts";
 
 /** The subjects that panels are made of, by the name of their table. */
-export type Subject =
-  | "resource_samples"
-  | "http_requests"
-  | "request_phases"
-  | "query_timings"
-  | "connection_memory";
+export type Subject = "resource_samples" | "http_requests" | "request_phases" | "query_timings" | "connection_memory";
 
 /** View over a subject's rows and rollups, and the condition that picks one of them; the condition needs `WITH_STEP`. */
 export interface Windows {

@@ -648,6 +648,95 @@ SELECT r.metric AS metric, r.service AS service, r.series_id AS series_id, toSta
 FROM exp_histograms AS r
 GROUP BY metric, service, series_id, ts, scale
 ;
+-- for each day of resource_samples
+-- What is stored already, once: the views above take only what comes from now on, so rows from before a view was made are counted here. A
+-- day is one insert under one token, and a runner that died is repeated without counting twice. Exact while nobody inserts meanwhile.
+INSERT INTO resource_samples_1m (service, kind, name, instance, ts, runtime, worker, scope, listener_id, environment, host, server, group_id, exports, points, capacity_sum, capacity_n,
+    busy_sum, busy_n, u_busy, u_capacity, u_max, busy_max, waiting_sum, waiting_n, waiting_max, fullness, wait_count, wait_sum, wait_max, wait_buckets,
+    roomy_buckets, full_exports, noticed, stall_age, rejected, saturated_time)
+SELECT r.service AS service, r.kind AS kind, r.name AS name, r.instance AS instance, toStartOfMinute(r.ts) AS ts, r.runtime AS runtime, r.worker AS worker,
+       r.scope AS scope, r.listener_id AS listener_id, any(r.environment) AS environment, any(r.host) AS host, any(r.server) AS server,
+       any(r.group_id) AS group_id, count() AS exports, sum(r.points) AS points, sum(r.capacity) AS capacity_sum, count(r.capacity) AS capacity_n,
+       sum(r.busy) AS busy_sum, count(r.busy) AS busy_n, sum(if(r.capacity > 0, r.busy, NULL)) AS u_busy,
+       sum(if(r.capacity > 0 AND r.busy IS NOT NULL, r.capacity, NULL)) AS u_capacity, max(r.busy / nullIf(r.capacity, 0)) AS u_max,
+       max(r.busy_max) AS busy_max, sum(r.waiting) AS waiting_sum, count(r.waiting) AS waiting_n, max(r.waiting_max) AS waiting_max,
+       max(r.waiting_max / nullIf(r.capacity, 0)) AS fullness, sum(r.wait_count) AS wait_count, sum(r.wait_sum) AS wait_sum, max(r.wait_max) AS wait_max,
+       sumMap(r.wait_buckets) AS wait_buckets,
+       sumMapIf(r.wait_buckets, ifNull(r.busy_max < r.capacity, 0) AND (r.kind IN ('db_pool', 'executor', 'channel_layer', 'worker') OR r.kind = 'thread_pool' AND r.name NOT IN ('fast', 'slow'))) AS roomy_buckets,
+       countIf(NOT ifNull(r.busy_max < r.capacity, 0)) AS full_exports, sum(arraySum(mapValues(mapFilter((k, v) -> k >= -107, r.wait_buckets)))) AS noticed,
+       max(r.stall_age) AS stall_age, sum(r.rejected) AS rejected, sum(r.saturated_time) AS saturated_time
+FROM resource_samples AS r
+WHERE toDate(r.ts) = '{day}' AND r.ts < (SELECT metadata_modification_time FROM system.tables WHERE database = currentDatabase() AND name = 'resource_samples_1m_mv')
+GROUP BY service, kind, name, instance, ts, runtime, worker, scope, listener_id
+ORDER BY service, kind, name, instance, ts, runtime, worker, scope, listener_id
+SETTINGS insert_deduplication_token = '{once}', deduplicate_blocks_in_dependent_materialized_views = 1, max_threads = 1, max_insert_threads = 1,
+         optimize_aggregation_in_order = 1, min_insert_block_size_rows = 100000
+;
+-- for each day of http_requests
+INSERT INTO http_requests_1m (service, route, instance, ts, runtime, worker, method, status, error_type, environment, host, server, exports, points, count, sum, max, buckets)
+SELECT r.service AS service, r.route AS route, r.instance AS instance, toStartOfMinute(r.ts) AS ts, r.runtime AS runtime, r.worker AS worker,
+       r.method AS method, r.status AS status, r.error_type AS error_type, any(r.environment) AS environment, any(r.host) AS host, any(r.server) AS server,
+       count() AS exports, sum(r.points) AS points, sum(r.count) AS count, sum(r.sum) AS sum, max(r.max) AS max, sumMap(r.buckets) AS buckets
+FROM http_requests AS r
+WHERE toDate(r.ts) = '{day}' AND r.ts < (SELECT metadata_modification_time FROM system.tables WHERE database = currentDatabase() AND name = 'http_requests_1m_mv')
+GROUP BY service, route, instance, ts, runtime, worker, method, status, error_type
+ORDER BY service, route, instance, ts, runtime, worker, method, status, error_type
+SETTINGS insert_deduplication_token = '{once}', deduplicate_blocks_in_dependent_materialized_views = 1, max_threads = 1, max_insert_threads = 1,
+         optimize_aggregation_in_order = 1, min_insert_block_size_rows = 100000
+;
+-- for each day of request_phases
+INSERT INTO request_phases_1m (service, phase, route, instance, ts, runtime, worker, environment, host, server, exports, points, count, sum, max, buckets)
+SELECT r.service AS service, r.phase AS phase, r.route AS route, r.instance AS instance, toStartOfMinute(r.ts) AS ts, r.runtime AS runtime,
+       r.worker AS worker, any(r.environment) AS environment, any(r.host) AS host, any(r.server) AS server, count() AS exports, sum(r.points) AS points,
+       sum(r.count) AS count, sum(r.sum) AS sum, max(r.max) AS max, sumMap(r.buckets) AS buckets
+FROM request_phases AS r
+WHERE toDate(r.ts) = '{day}' AND r.ts < (SELECT metadata_modification_time FROM system.tables WHERE database = currentDatabase() AND name = 'request_phases_1m_mv')
+GROUP BY service, phase, route, instance, ts, runtime, worker
+ORDER BY service, phase, route, instance, ts, runtime, worker
+SETTINGS insert_deduplication_token = '{once}', deduplicate_blocks_in_dependent_materialized_views = 1, max_threads = 1, max_insert_threads = 1,
+         optimize_aggregation_in_order = 1, min_insert_block_size_rows = 100000
+;
+-- for each day of query_timings
+INSERT INTO query_timings_1m (service, db_alias, statement_id, route, instance, ts, runtime, worker, error_type, environment, host, server, db_system, db_namespace, operation,
+    summary, exports, points, count, sum, max, buckets)
+SELECT r.service AS service, r.db_alias AS db_alias, r.statement_id AS statement_id, r.route AS route, r.instance AS instance, toStartOfMinute(r.ts) AS ts,
+       r.runtime AS runtime, r.worker AS worker, r.error_type AS error_type, any(r.environment) AS environment, any(r.host) AS host, any(r.server) AS server,
+       any(r.db_system) AS db_system, any(r.db_namespace) AS db_namespace, any(r.operation) AS operation, any(r.summary) AS summary, count() AS exports,
+       sum(r.points) AS points, sum(r.count) AS count, sum(r.sum) AS sum, max(r.max) AS max, sumMap(r.buckets) AS buckets
+FROM query_timings AS r
+WHERE toDate(r.ts) = '{day}' AND r.ts < (SELECT metadata_modification_time FROM system.tables WHERE database = currentDatabase() AND name = 'query_timings_1m_mv')
+GROUP BY service, db_alias, statement_id, route, instance, ts, runtime, worker, error_type
+ORDER BY service, db_alias, statement_id, route, instance, ts, runtime, worker, error_type
+SETTINGS insert_deduplication_token = '{once}', deduplicate_blocks_in_dependent_materialized_views = 1, max_threads = 1, max_insert_threads = 1,
+         optimize_aggregation_in_order = 1, min_insert_block_size_rows = 100000
+;
+-- for each day of connection_memory
+INSERT INTO connection_memory_1m (service, kind, instance, ts, memory_type, runtime, worker, environment, host, server, exports, points, connections_sum, connections_n, connections_max,
+    opened, memory_bytes_sum, memory_bytes_n, memory_bytes_max)
+SELECT r.service AS service, r.kind AS kind, r.instance AS instance, toStartOfMinute(r.ts) AS ts, r.memory_type AS memory_type, r.runtime AS runtime,
+       r.worker AS worker, any(r.environment) AS environment, any(r.host) AS host, any(r.server) AS server, count() AS exports, sum(r.points) AS points,
+       sum(r.connections) AS connections_sum, count(r.connections) AS connections_n, max(r.connections) AS connections_max, sum(r.opened) AS opened,
+       sum(r.memory_bytes) AS memory_bytes_sum, count(r.memory_bytes) AS memory_bytes_n, max(r.memory_bytes) AS memory_bytes_max
+FROM connection_memory AS r
+WHERE toDate(r.ts) = '{day}' AND r.ts < (SELECT metadata_modification_time FROM system.tables WHERE database = currentDatabase() AND name = 'connection_memory_1m_mv')
+GROUP BY service, kind, instance, ts, memory_type, runtime, worker
+ORDER BY service, kind, instance, ts, memory_type, runtime, worker
+SETTINGS insert_deduplication_token = '{once}', deduplicate_blocks_in_dependent_materialized_views = 1, max_threads = 1, max_insert_threads = 1,
+         optimize_aggregation_in_order = 1, min_insert_block_size_rows = 100000
+;
+-- for each day of exp_histograms
+INSERT INTO exp_histograms_1m (metric, service, series_id, ts, scale, n, count, sum, min, max, zero, positive, negative)
+SELECT r.metric AS metric, r.service AS service, r.series_id AS series_id, toStartOfMinute(r.ts) AS ts, least(r.scale, 4) AS scale,
+       count() AS n, sum(r.count) AS count, sum(r.sum) AS sum, min(r.min) AS min, max(r.max) AS max, sum(r.zero) AS zero,
+       sumMap(mapApply((k, v) -> (bitShiftRight(k, greatest(r.scale - 4, 0)), v), r.positive)) AS positive,
+       sumMap(mapApply((k, v) -> (bitShiftRight(k, greatest(r.scale - 4, 0)), v), r.negative)) AS negative
+FROM exp_histograms AS r
+WHERE toDate(r.ts) = '{day}' AND r.ts < (SELECT metadata_modification_time FROM system.tables WHERE database = currentDatabase() AND name = 'exp_histograms_1m_mv')
+GROUP BY metric, service, series_id, ts, scale
+ORDER BY metric, service, series_id, ts, scale
+SETTINGS insert_deduplication_token = '{once}', deduplicate_blocks_in_dependent_materialized_views = 1, max_threads = 1, max_insert_threads = 1,
+         optimize_aggregation_in_order = 1, min_insert_block_size_rows = 100000
+;
 -- What panels read: rows as they came (window_seconds = 0) and rollups in one vocabulary. A filter `window_seconds = 300` reads one table only.
 CREATE OR REPLACE VIEW resource_windows AS
 SELECT toUInt16(0) AS window_seconds, toDateTime(r.ts) AS ts, r.service AS service, r.kind AS kind, r.name AS name, r.instance AS instance,

@@ -64,16 +64,35 @@ export async function migrate(target: string | StoreClient, options: MigrateOpti
     for (const migration of migrations) {
       if (done.has(migration.number)) continue;
       options.onProgress?.({ number: migration.number, name: migration.name, total: migrations.length });
-      for (const statement of migration.statements) await command(client, withRetention(statement, retention));
-      const { number, name, checksum } = migration;
-      await client.insert({ table: "schema_migrations", values: [{ number, name, checksum }], format: "JSONEachRow" });
-      applied.push(number);
+      for (const [index, statement] of migration.statements.entries()) {
+        for (const text of await repeated(client, statement, `migration:${migration.number}:${index}`)) {
+          await command(client, withRetention(text, retention));
+        }
+      }
+      const { name, checksum } = migration;
+      const values = [{ number: migration.number, name, checksum }];
+      await client.insert({ table: "schema_migrations", values, format: "JSONEachRow" });
+      applied.push(migration.number);
     }
     await applyRetention(client, migrations, retention);
     return { applied, version: migrations.at(-1)?.number ?? 0 };
   } finally {
     await Promise.all([root.close(), client.close()]);
   }
+}
+
+const EACH_DAY = /^-- for each day of (\w+)$/m;
+
+/**
+ * A statement marked `-- for each day of TABLE` once for each day that the table has rows of, oldest first; any other as it is.
+ * `{day}` becomes the day and `{once}` a text that names statement and day: the token under which an insert counts once.
+ */
+async function repeated(client: StoreClient, statement: string, name: string): Promise<string[]> {
+  const table = EACH_DAY.exec(statement)?.[1];
+  if (table === undefined) return [statement];
+  const query = `SELECT DISTINCT toString(toDate(ts)) AS day FROM ${table} ORDER BY day`;
+  const days = await (await client.query({ query, format: "JSONEachRow" })).json<{ day: string }>();
+  return days.map(({ day }) => statement.replaceAll("{day}", day).replaceAll("{once}", `${name}:${day}`));
 }
 
 async function appliedMigrations(client: StoreClient): Promise<Map<number, { name: string; checksum: string }>> {

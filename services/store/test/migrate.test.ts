@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -81,6 +81,57 @@ test("refuses a changed migration and a database newer than the program, naming 
   const gap = copy((directory) => rmSync(join(directory, "0002_subjects.sql")));
   expect(() => readMigrations(gap)).toThrow(/expected 0002_<name>\.sql/);
   for (const directory of [changed, older, gap]) rmSync(directory, { recursive: true });
+});
+
+test("rows from before the rollups are counted once, although a runner died half way and two repeat it at once", async () => {
+  const url = engine.url("backfill");
+  const numbered = (directory: string, from: number) =>
+    readdirSync(directory).filter((file) => file.endsWith(".sql") && Number(file.slice(0, 4)) >= from);
+  const before = copy((directory) => numbered(directory, 5).map((file) => rmSync(join(directory, file))));
+  await migrate(url, { directory: before });
+  const client = createStoreClient(url);
+  const rowsOfDays = "FROM numbers(9000)";
+  const ts = "now64(3) - INTERVAL (60 + number * 29) SECOND";
+  for (const insert of [
+    `resource_samples (ts, service, instance, kind, name, capacity, busy, wait_count, wait_buckets, points) SELECT ${ts}, 's', toString(number % 3), 'db_pool', 'p', 4, 1, 2, map(toInt16(number % 9), toUInt64(2)), 5`,
+    `http_requests (ts, service, instance, route, count, buckets) SELECT ${ts}, 's', toString(number % 3), '/', 3, map(toInt16(number % 9), toUInt64(3))`,
+    `request_phases (ts, service, instance, phase, count, buckets) SELECT ${ts}, 's', toString(number % 3), 'db', 3, map(toInt16(number % 9), toUInt64(3))`,
+    `query_timings (ts, service, instance, statement_id, count, buckets) SELECT ${ts}, 's', toString(number % 3), number % 7, 3, map(toInt16(number % 9), toUInt64(3))`,
+    `connection_memory (ts, service, instance, kind, connections) SELECT ${ts}, 's', toString(number % 3), 'http', number % 5`,
+    `exp_histograms (ts, metric, service, series_id, count, scale, positive) SELECT ${ts}, 'm', 's', number % 3, 3, number % 8, map(toInt32(number % 9), toUInt64(3))`,
+  ]) {
+    await client.command({ query: `INSERT INTO ${insert} ${rowsOfDays}` });
+  }
+  await client.close();
+
+  const died = copy((directory) => {
+    const [file = ""] = numbered(directory, 5);
+    const statements = readFileSync(join(directory, file), "utf8").split("\n;\n");
+    const third = statements.flatMap((text, i) => (text.includes("-- for each day of") ? [i] : []))[3]!;
+    statements.splice(third, 0, "SELECT died_here");
+    writeFileSync(join(directory, file), statements.join("\n;\n"));
+  });
+  await expect(migrate(url, { directory: died })).rejects.toThrow("died_here");
+  await Promise.all([migrate(url), migrate(url)]);
+  for (const directory of [before, died]) rmSync(directory, { recursive: true });
+
+  for (const [table, n, buckets, tiers] of [
+    ["resource_samples", "exports", "wait_buckets", ["1m", "5m", "1h"]],
+    ["http_requests", "exports", "buckets", ["1m", "5m", "1h"]],
+    ["request_phases", "exports", "buckets", ["1m", "5m", "1h"]],
+    ["query_timings", "exports", "buckets", ["1m", "5m", "1h"]],
+    ["connection_memory", "exports", undefined, ["1m", "1h"]],
+    ["exp_histograms", "n", undefined, ["1m", "1h"]],
+  ] as const) {
+    const shown = (count: string) =>
+      `SELECT toDate(ts) AS day, ${count} AS n${buckets === undefined ? "" : `, sumMap(${buckets}) AS b`}`;
+    const base = await rows(url, `${shown("count()")} FROM ${table} GROUP BY day ORDER BY day`);
+    expect(base.length).toBeGreaterThanOrEqual(4);
+    for (const tier of tiers) {
+      const rolled = await rows(url, `${shown(`sum(${n})`)} FROM ${table}_${tier} GROUP BY day ORDER BY day`);
+      expect([table, tier, rolled]).toEqual([table, tier, base]);
+    }
+  }
 });
 
 test("a changed retention reaches existing tables, and only it", async () => {
