@@ -116,7 +116,7 @@ async function fill(client: StoreClient, plan: Plan): Promise<void> {
   for (const [i, { sql }] of statements.entries()) {
     await client.command({
       query: sql,
-      clickhouse_settings: { max_insert_threads: "1", max_partitions_per_insert_block: 1000 },
+      clickhouse_settings: { max_insert_threads: "1", max_partitions_per_insert_block: "1000" },
     });
     const seconds = (performance.now() - began) / 1000;
     if (seconds - shown < 5 && i + 1 < statements.length) continue;
