@@ -58,5 +58,45 @@ export const NEGATIVE_KEYS: u32 = POSITIVE_COUNTS + 8 * WINDOW_BYTES + SLACK;
 export const NEGATIVE_COUNTS: u32 = NEGATIVE_KEYS + 4 * WINDOW_BYTES + SLACK;
 const AFTER_EXPONENTIAL: u32 = NEGATIVE_COUNTS + 8 * WINDOW_BYTES + SLACK;
 
-/** Series and words, growing to the end of the memory. */
-export const HEAP: u32 = (AFTER_EXPONENTIAL + 15) & ~15;
+/** Spans. Texts are a length and bytes, as in a block; each takes at least its own length of the window. */
+const TEXTS: u32 = WINDOW_BYTES + 4 * MAX_ROWS + SLACK;
+/** Values that are made into text may be longer than what they came from: it is looked after that they fit. */
+export const VALUES_BYTES: u32 = 4 * WINDOW_BYTES;
+export const SPAN_TIME: u32 = AFTER_EXPONENTIAL;
+export const SPAN_DURATION: u32 = SPAN_TIME + WIDE;
+export const SPAN_NAME: u32 = SPAN_DURATION + WIDE;
+export const SPAN_KIND: u32 = SPAN_NAME + WIDE;
+export const SPAN_STATUS: u32 = SPAN_KIND + NARROW;
+export const TRACE_ID: u32 = SPAN_STATUS + NARROW;
+export const SPAN_ID: u32 = TRACE_ID + 33 * MAX_ROWS + SLACK;
+export const PARENT_ID: u32 = SPAN_ID + 17 * MAX_ROWS + SLACK;
+export const TRACE_STATE: u32 = PARENT_ID + 17 * MAX_ROWS + SLACK;
+export const STATUS_MESSAGE: u32 = TRACE_STATE + TEXTS;
+export const LABELS_END: u32 = STATUS_MESSAGE + TEXTS;
+export const LABEL_KEYS: u32 = LABELS_END + WIDE;
+export const LABEL_VALUES: u32 = LABEL_KEYS + WINDOW_BYTES + SLACK;
+export const EVENTS_END: u32 = LABEL_VALUES + VALUES_BYTES + SLACK;
+export const EVENT_TIME: u32 = EVENTS_END + WIDE;
+export const EVENT_NAME: u32 = EVENT_TIME + WIDE;
+export const EVENT_LABELS_END: u32 = EVENT_NAME + WIDE;
+export const EVENT_LABEL_KEYS: u32 = EVENT_LABELS_END + WIDE;
+export const EVENT_LABEL_VALUES: u32 = EVENT_LABEL_KEYS + WINDOW_BYTES + SLACK;
+const AFTER_SPANS: u32 = EVENT_LABEL_VALUES + VALUES_BYTES + SLACK;
+
+/** Words: names and keys, by number. */
+export const MAX_WORDS: u32 = 4096;
+export const WORD_SLOTS: u32 = (AFTER_SPANS + 15) & ~15;
+export const WORD_SLOT_COUNT: u32 = 4 * MAX_WORDS;
+/** Where the entry of each word lies. */
+export const WORD_ENTRIES: u32 = WORD_SLOTS + 4 * WORD_SLOT_COUNT;
+export const WORD_HEAP: u32 = WORD_ENTRIES + 4 * MAX_WORDS;
+export const WORD_HEAP_BYTES: u32 = 0x80000;
+/** The words that the last span's attributes had for keys, in their order. */
+export const EXPECTED_WORDS: u32 = WORD_HEAP + WORD_HEAP_BYTES + SLACK;
+export const EXPECTED_COUNT: u32 = 64;
+/** What the caller made of a value. */
+export const MADE: u32 = EXPECTED_WORDS + 4 * EXPECTED_COUNT + SLACK;
+export const MADE_BYTES: u32 = 0x10000;
+
+/** Series, growing to the end of the memory. */
+export const HEAP: u32 = (MADE + MADE_BYTES + SLACK + 15) & ~15;

@@ -1,14 +1,21 @@
 import { copyWords } from "./bytes";
 import * as at from "./memory";
 import { digitsOf, dueOf, findSeries, idOf, setDigits } from "./series";
+import {
+  CUT,
+  DONE,
+  FULL,
+  ODD,
+  requestTime,
+  stop,
+  takenMs,
+  takeTime,
+  valueAt,
+  valueEnd,
+  varint,
+  varintEnd,
+} from "./walk";
 
-/** Why a walk stopped: at its end, at a field that the caller has to read, past the window, with full columns. */
-export const DONE: u32 = 0;
-export const ODD: u32 = 1;
-export const CUT: u32 = 2;
-export const FULL: u32 = 3;
-
-const NS_PER_MS: u64 = 1000000;
 const MAX_EXACT: f64 = 9007199254740992;
 const MAX_DIGITS: u32 = 9;
 const RAW_BITS: u32 = 127;
@@ -18,15 +25,6 @@ const POWERS = memory.data<f64>([1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9]
 
 const LOWEST_SCALE: i32 = -10;
 const HIGHEST_SCALE: i32 = 20;
-
-let stopped: u32 = DONE;
-let now: f64 = 0;
-let nowMs: u64 = 0;
-let earliestNs: u64 = 0;
-let latestNs: u64 = 0;
-/** The time of the point before, in both units. */
-let lastNs: u64 = 0;
-let lastMs: u64 = 0;
 
 /** Points whose sender says that they have no value: they become no row. */
 let silent: u32 = 0;
@@ -38,9 +36,6 @@ let exponentials: u32 = 0;
 let positiveEnd: u32 = 0;
 let negativeEnd: u32 = 0;
 
-export function whyStopped(): u32 {
-  return stopped;
-}
 export function silentPoints(): u32 {
   return silent;
 }
@@ -79,48 +74,6 @@ export function clearExponentials(): void {
   negativeEnd = 0;
 }
 
-/** A request begins: its time, and the times that are taken (`latest` included), in ms since 1970. */
-export function beginRequest(time: f64, earliest: f64, latest: f64): void {
-  now = time;
-  nowMs = <u64>time;
-  earliestNs = <u64>earliest * NS_PER_MS;
-  latestNs = (<u64>latest + 1) * NS_PER_MS - 1;
-  lastNs = 0;
-  lastMs = nowMs;
-}
-
-/** Whether a time is taken; then `lastMs` is it in ms. No time is now. */
-function takeTime(ns: u64): bool {
-  if (ns === lastNs) return true;
-  if (ns === 0) lastMs = nowMs;
-  else {
-    if (ns < earliestNs || ns > latestNs) return false;
-    lastMs = ns / NS_PER_MS;
-  }
-  lastNs = ns;
-  return true;
-}
-
-let fieldEnd: u32 = 0;
-
-/** Reads a length of at most three bytes; the value's first byte, and its end in `fieldEnd`. 0 for a longer one. */
-function valueAt(pos: u32): u32 {
-  const first = <u32>load<u8>(pos);
-  if (first < 0x80) {
-    fieldEnd = pos + 1 + first;
-    return pos + 1;
-  }
-  const second = <u32>load<u8>(pos + 1);
-  if (second < 0x80) {
-    fieldEnd = pos + 2 + ((first & 0x7f) | (second << 7));
-    return pos + 2;
-  }
-  const third = <u32>load<u8>(pos + 2);
-  if (third >= 0x80) return 0;
-  fieldEnd = pos + 3 + ((first & 0x7f) | ((second & 0x7f) << 7) | (third << 14));
-  return pos + 3;
-}
-
 /**
  * Walks the data of a metric from `pos` on: the points that are there in full, of known series and with nothing unusual
  * about them become rows. Returns where it stopped; `whyStopped` says why. `end` is where the data or the window ends,
@@ -129,17 +82,17 @@ function valueAt(pos: u32): u32 {
 export function takeNumbers(from: u32, end: u32, more: bool): u32 {
   let pos = from;
   let row = numbers;
-  stopped = DONE;
+  stop(DONE);
   while (pos < end) {
     const start = pos;
     const body = load<u8>(pos) === 10 ? valueAt(pos + 1) : 0;
-    const stop = fieldEnd;
-    if (body === 0 || stop > end) {
-      stopped = body !== 0 && more ? CUT : ODD;
+    const last = valueEnd();
+    if (body === 0 || last > end) {
+      stop(body !== 0 && more ? CUT : ODD);
       break;
     }
     if (row === at.MAX_ROWS) {
-      stopped = FULL;
+      stop(FULL);
       break;
     }
     pos = body;
@@ -149,14 +102,14 @@ export function takeNumbers(from: u32, end: u32, more: bool): u32 {
     let bits: u64 = 0;
     let form: u32 = 0;
     let flags: u32 = 0;
-    while (pos < stop) {
+    while (pos < last) {
       const tag = load<u8>(pos);
       if (tag === 58) {
         if (attributes === 0) attributes = pos;
         else if (attributesEnd !== pos) break;
         if (valueAt(pos + 1) === 0) break;
-        attributesEnd = fieldEnd;
-        pos = fieldEnd;
+        attributesEnd = valueEnd();
+        pos = valueEnd();
       } else if (tag === 17) pos += 9;
       else if (tag === 25) {
         time = load<u64>(pos, 1);
@@ -175,12 +128,12 @@ export function takeNumbers(from: u32, end: u32, more: bool): u32 {
         pos += 2;
       } else if (tag === 42) {
         if (valueAt(pos + 1) === 0) break;
-        pos = fieldEnd;
+        pos = valueEnd();
       } else break;
     }
-    if (pos !== stop || form === 0 || (form === 1 && (bits & EXPONENT_BITS) === EXPONENT_BITS)) {
+    if (pos !== last || form === 0 || (form === 1 && (bits & EXPONENT_BITS) === EXPONENT_BITS)) {
       pos = start;
-      stopped = ODD;
+      stop(ODD);
       break;
     }
     if ((flags & 1) !== 0) {
@@ -188,9 +141,9 @@ export function takeNumbers(from: u32, end: u32, more: bool): u32 {
       continue;
     }
     const entry = takeTime(time) ? findSeries(attributes, attributesEnd - attributes) : 0;
-    if (entry === 0 || !(now < dueOf(entry))) {
+    if (entry === 0 || !(requestTime() < dueOf(entry))) {
       pos = start;
-      stopped = ODD;
+      stop(ODD);
       break;
     }
     let exponent: u32 = 0;
@@ -215,7 +168,7 @@ export function takeNumbers(from: u32, end: u32, more: bool): u32 {
     }
     const wide = row << 3;
     store<u64>(at.NUMBER_SERIES + wide, idOf(entry));
-    store<u64>(at.NUMBER_TIME + wide, lastMs);
+    store<u64>(at.NUMBER_TIME + wide, takenMs());
     store<u64>(at.NUMBER_MANTISSA + wide, bits);
     store<u8>(at.NUMBER_EXPONENT + row, exponent);
     row++;
@@ -238,17 +191,17 @@ function exact(scaled: f64, digits: u32, value: f64): bool {
 export function takeHistograms(from: u32, end: u32, more: bool): u32 {
   let pos = from;
   let row = histograms;
-  stopped = DONE;
+  stop(DONE);
   while (pos < end) {
     const start = pos;
     const body = load<u8>(pos) === 10 ? valueAt(pos + 1) : 0;
-    const stop = fieldEnd;
-    if (body === 0 || stop > end) {
-      stopped = body !== 0 && more ? CUT : ODD;
+    const last = valueEnd();
+    if (body === 0 || last > end) {
+      stop(body !== 0 && more ? CUT : ODD);
       break;
     }
     if (row === at.MAX_ROWS) {
-      stopped = FULL;
+      stop(FULL);
       break;
     }
     pos = body;
@@ -264,14 +217,14 @@ export function takeHistograms(from: u32, end: u32, more: bool): u32 {
     let boundBytes: u32 = 0;
     let buckets: u32 = 0;
     let bucketBytes: u32 = 0;
-    while (pos < stop) {
+    while (pos < last) {
       const tag = load<u8>(pos);
       if (tag === 74) {
         if (attributes === 0) attributes = pos;
         else if (attributesEnd !== pos) break;
         if (valueAt(pos + 1) === 0) break;
-        attributesEnd = fieldEnd;
-        pos = fieldEnd;
+        attributesEnd = valueEnd();
+        pos = valueEnd();
       } else if (tag === 17) pos += 9;
       else if (tag === 25) {
         time = load<u64>(pos, 1);
@@ -286,14 +239,14 @@ export function takeHistograms(from: u32, end: u32, more: bool): u32 {
         if (buckets !== 0) break;
         buckets = valueAt(pos + 1);
         if (buckets === 0) break;
-        bucketBytes = fieldEnd - buckets;
-        pos = fieldEnd;
+        bucketBytes = valueEnd() - buckets;
+        pos = valueEnd();
       } else if (tag === 58) {
         if (bounds !== 0) break;
         bounds = valueAt(pos + 1);
         if (bounds === 0) break;
-        boundBytes = fieldEnd - bounds;
-        pos = fieldEnd;
+        boundBytes = valueEnd() - bounds;
+        pos = valueEnd();
       } else if (tag === 89) {
         min = load<u64>(pos, 1);
         pos += 9;
@@ -306,12 +259,12 @@ export function takeHistograms(from: u32, end: u32, more: bool): u32 {
         pos += 2;
       } else if (tag === 66) {
         if (valueAt(pos + 1) === 0) break;
-        pos = fieldEnd;
+        pos = valueEnd();
       } else break;
     }
-    if (pos !== stop || !fit(bounds, boundBytes, bucketBytes)) {
+    if (pos !== last || !fit(bounds, boundBytes, bucketBytes)) {
       pos = start;
-      stopped = ODD;
+      stop(ODD);
       break;
     }
     if ((flags & 1) !== 0) {
@@ -319,14 +272,14 @@ export function takeHistograms(from: u32, end: u32, more: bool): u32 {
       continue;
     }
     const entry = takeTime(time) ? findSeries(attributes, attributesEnd - attributes) : 0;
-    if (entry === 0 || !(now < dueOf(entry))) {
+    if (entry === 0 || !(requestTime() < dueOf(entry))) {
       pos = start;
-      stopped = ODD;
+      stop(ODD);
       break;
     }
     const wide = row << 3;
     store<u64>(at.HISTOGRAM_SERIES + wide, idOf(entry));
-    store<u64>(at.HISTOGRAM_TIME + wide, lastMs);
+    store<u64>(at.HISTOGRAM_TIME + wide, takenMs());
     store<u64>(at.HISTOGRAM_COUNT + wide, count);
     finite(sum, at.HISTOGRAM_SUM + wide, at.HISTOGRAM_NO_SUM + row);
     finite(min, at.HISTOGRAM_MIN + wide, at.HISTOGRAM_NO_MIN + row);
@@ -368,17 +321,17 @@ function finite(bits: u64, to: u32, nullAt: u32): void {
 export function takeExponentials(from: u32, end: u32, more: bool): u32 {
   let pos = from;
   let row = exponentials;
-  stopped = DONE;
+  stop(DONE);
   while (pos < end) {
     const start = pos;
     const body = load<u8>(pos) === 10 ? valueAt(pos + 1) : 0;
-    const stop = fieldEnd;
-    if (body === 0 || stop > end) {
-      stopped = body !== 0 && more ? CUT : ODD;
+    const last = valueEnd();
+    if (body === 0 || last > end) {
+      stop(body !== 0 && more ? CUT : ODD);
       break;
     }
     if (row === at.MAX_ROWS) {
-      stopped = FULL;
+      stop(FULL);
       break;
     }
     pos = body;
@@ -396,14 +349,14 @@ export function takeExponentials(from: u32, end: u32, more: bool): u32 {
     let positiveStop: u32 = 0;
     let negative: u32 = 0;
     let negativeStop: u32 = 0;
-    while (pos < stop) {
+    while (pos < last) {
       const tag = load<u8>(pos);
       if (tag === 10) {
         if (attributes === 0) attributes = pos;
         else if (attributesEnd !== pos) break;
         if (valueAt(pos + 1) === 0) break;
-        attributesEnd = fieldEnd;
-        pos = fieldEnd;
+        attributesEnd = valueEnd();
+        pos = valueEnd();
       } else if (tag === 17) pos += 9;
       else if (tag === 25) {
         time = load<u64>(pos, 1);
@@ -426,14 +379,14 @@ export function takeExponentials(from: u32, end: u32, more: bool): u32 {
         if (positive !== 0) break;
         positive = valueAt(pos + 1);
         if (positive === 0) break;
-        positiveStop = fieldEnd;
-        pos = fieldEnd;
+        positiveStop = valueEnd();
+        pos = valueEnd();
       } else if (tag === 74) {
         if (negative !== 0) break;
         negative = valueAt(pos + 1);
         if (negative === 0) break;
-        negativeStop = fieldEnd;
-        pos = fieldEnd;
+        negativeStop = valueEnd();
+        pos = valueEnd();
       } else if (tag === 97) {
         min = load<u64>(pos, 1);
         pos += 9;
@@ -447,19 +400,19 @@ export function takeExponentials(from: u32, end: u32, more: bool): u32 {
         pos += 2;
       } else if (tag === 90) {
         if (valueAt(pos + 1) === 0) break;
-        pos = fieldEnd;
+        pos = valueEnd();
       } else break;
     }
-    if (pos !== stop || scale < LOWEST_SCALE || scale > HIGHEST_SCALE) {
+    if (pos !== last || scale < LOWEST_SCALE || scale > HIGHEST_SCALE) {
       pos = start;
-      stopped = ODD;
+      stop(ODD);
       break;
     }
     const positives = sparse(positive, positiveStop, at.POSITIVE_KEYS, at.POSITIVE_COUNTS, positiveEnd);
     const negatives = sparse(negative, negativeStop, at.NEGATIVE_KEYS, at.NEGATIVE_COUNTS, negativeEnd);
     if (positives < 0 || negatives < 0) {
       pos = start;
-      stopped = ODD;
+      stop(ODD);
       break;
     }
     if ((flags & 1) !== 0) {
@@ -467,14 +420,14 @@ export function takeExponentials(from: u32, end: u32, more: bool): u32 {
       continue;
     }
     const entry = takeTime(time) ? findSeries(attributes, attributesEnd - attributes) : 0;
-    if (entry === 0 || !(now < dueOf(entry))) {
+    if (entry === 0 || !(requestTime() < dueOf(entry))) {
       pos = start;
-      stopped = ODD;
+      stop(ODD);
       break;
     }
     const wide = row << 3;
     store<u64>(at.EXPONENTIAL_SERIES + wide, idOf(entry));
-    store<u64>(at.EXPONENTIAL_TIME + wide, lastMs);
+    store<u64>(at.EXPONENTIAL_TIME + wide, takenMs());
     store<u64>(at.EXPONENTIAL_COUNT + wide, count);
     finite(sum, at.EXPONENTIAL_SUM + wide, at.EXPONENTIAL_NO_SUM + row);
     finite(min, at.EXPONENTIAL_MIN + wide, at.EXPONENTIAL_NO_MIN + row);
@@ -498,27 +451,27 @@ const CONTINUED: u64 = 0x8080808080808080;
  * message that the caller has to read. Counts of one or two bytes, which nearly all are, are taken from a word without
  * a branch, because their lengths cannot be predicted.
  */
-function sparse(start: u32, stop: u32, keys: u32, counts: u32, item: u32): i32 {
+function sparse(start: u32, last: u32, keys: u32, counts: u32, item: u32): i32 {
   let index: i32 = 0;
   let packed: u32 = 0;
   let packedStop: u32 = 0;
   let pos = start;
-  while (pos < stop) {
+  while (pos < last) {
     const tag = load<u8>(pos);
     if (tag === 8) {
       const zigzag = varint(pos + 1);
-      if (varintEnd === 0) return -1;
+      if (varintEnd() === 0) return -1;
       index = <i32>(<u32>zigzag >> 1) ^ -(<i32>(<u32>zigzag & 1));
-      pos = varintEnd;
+      pos = varintEnd();
     } else if (tag === 18) {
       if (packed !== 0) return -1;
       packed = valueAt(pos + 1);
       if (packed === 0) return -1;
-      packedStop = fieldEnd;
-      pos = fieldEnd;
+      packedStop = valueEnd();
+      pos = valueEnd();
     } else return -1;
   }
-  if (pos !== stop) return -1;
+  if (pos !== last) return -1;
   let key = keys + (item << 2);
   let count = counts + (item << 3);
   pos = packed;
@@ -546,14 +499,14 @@ function sparse(start: u32, stop: u32, keys: u32, counts: u32, item: u32): i32 {
     }
     if ((continued & (continued >> 8)) !== 0) {
       const n = varint(pos);
-      if (varintEnd === 0 || varintEnd > packedStop) return -1;
+      if (varintEnd() === 0 || varintEnd() > packedStop) return -1;
       store<i32>(key, index);
       store<u64>(count, n);
       const kept = <u32>(n !== 0);
       key += kept << 2;
       count += kept << 3;
       index++;
-      pos = varintEnd;
+      pos = varintEnd();
       continue;
     }
     for (let i = 0; i < 4; i++) {
@@ -571,31 +524,14 @@ function sparse(start: u32, stop: u32, keys: u32, counts: u32, item: u32): i32 {
   }
   while (pos < packedStop) {
     const n = varint(pos);
-    if (varintEnd === 0 || varintEnd > packedStop) return -1;
+    if (varintEnd() === 0 || varintEnd() > packedStop) return -1;
     store<i32>(key, index);
     store<u64>(count, n);
     const kept = <u32>(n !== 0);
     key += kept << 2;
     count += kept << 3;
     index++;
-    pos = varintEnd;
+    pos = varintEnd();
   }
   return <i32>((key - keys) >> 2);
-}
-
-let varintEnd: u32 = 0;
-
-/** A varint of at most 10 bytes; where it ends is in `varintEnd`, 0 for a longer one. */
-function varint(at: u32): u64 {
-  let value: u64 = 0;
-  for (let i: u32 = 0; i < 10; i++) {
-    const byte = <u64>load<u8>(at + i);
-    value |= (byte & 0x7f) << (7 * i);
-    if (byte < 0x80) {
-      varintEnd = at + i + 1;
-      return value;
-    }
-  }
-  varintEnd = 0;
-  return 0;
 }

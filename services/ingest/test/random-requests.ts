@@ -113,6 +113,12 @@ const NESTED: Record<string, Record<number, string>> = {
   summary: { 7: "pair" },
   pair: {},
   buckets: {},
+  traces: { 1: "resourceSpans" },
+  resourceSpans: { 1: "resource", 2: "scopeSpans" },
+  scopeSpans: { 1: "scope", 2: "span" },
+  span: { 9: "pair", 11: "event", 13: "link", 15: "pair" },
+  event: { 3: "pair" },
+  link: { 4: "pair" },
 };
 const UNPACKABLE: Record<string, Record<number, "fixed64" | "varint">> = {
   histogram: { 6: "fixed64", 7: "fixed64" },

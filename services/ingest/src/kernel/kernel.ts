@@ -37,6 +37,27 @@ interface Functions {
   clearNumbers(): void;
   clearHistograms(): void;
   clearExponentials(): void;
+  takeSpans: Walk;
+  spanRows(): number;
+  parentBytes(): number;
+  stateBytes(): number;
+  messageBytes(): number;
+  labelItems(): number;
+  labelBytes(): number;
+  eventItems(): number;
+  eventLabelItems(): number;
+  eventLabelBytes(): number;
+  droppedLabels(): number;
+  clearSpans(): void;
+  wordsFull(more: number): number;
+  resetWords(): void;
+}
+
+/** What the kernel asks for: see `kernel/host.ts`. Addresses are those of its memory. */
+export interface Host {
+  ruleOfKey(at: number, length: number): number;
+  ruleOfName(at: number, length: number): number;
+  makeValue(key: number, keyLength: number, at: number, end: number, span: number, spanEnd: number): number;
 }
 
 /** Walks messages from one address to another; `more` says that they go on behind the window. */
@@ -66,14 +87,16 @@ export class Kernel {
   private readonly input: number;
   private readonly windowBytes: number;
   private body: Uint8Array = new Uint8Array(0);
+  /** What is walked now. */
+  wire!: Wire;
   private windowStart = 0;
   private windowEnd = 0;
   private memoryBytes = new Uint8Array(0);
   /** Changes whenever entries lose their meaning. */
   private generation = 0;
 
-  constructor(maxSeries: number, flush: () => void) {
-    const { exports } = new Instance(compiled(), {});
+  constructor(maxSeries: number, flush: () => void, host: Host) {
+    const { exports } = new Instance(compiled(), { host });
     this.functions = exports as unknown as Functions;
     this.layout = (name) => {
       const found = exports[name] as { readonly value: number } | undefined;
@@ -86,6 +109,17 @@ export class Kernel {
     this.tableBytes = Math.min(MOST_TABLE_BYTES, Math.max(LEAST_TABLE_BYTES, maxSeries * BYTES_PER_SERIES));
     this.functions.setSeed(randomBytes(8).readBigInt64LE());
     this.forget();
+    this.functions.resetWords();
+  }
+
+  /** Text at an address. */
+  text(at: number, length: number): string {
+    return Buffer.from(this.functions.memory.buffer, at, length).toString("utf8");
+  }
+
+  /** Where in the body a byte of the window lies. */
+  inBody(address: number): number {
+    return address - this.input + this.windowStart;
   }
 
   /** The kernel's memory as it is now: growing replaces it. */
@@ -111,6 +145,7 @@ export class Kernel {
   /** Walks on from the wire's position, and leaves it at the first field that somebody else has to read, or at `end`. */
   walk(walk: Walk, wire: Wire, end: number): void {
     let pos = wire.pos;
+    this.wire = wire;
     while (pos < end) {
       if (pos < this.windowStart || pos >= this.windowEnd) this.load(pos);
       const shift = this.input - this.windowStart;

@@ -6,6 +6,8 @@ export interface RecordSink {
   resource(wire: Wire, ranges: readonly number[], schemaUrl: string): void;
   /** `ranges` are start and end, pairwise, of the scope's messages. */
   scope(name: string, version: string, ranges: readonly number[], schemaUrl: string): void;
+  /** As `MetricSink.take`: records of the scope, or other fields of its message, begin at the wire's position. */
+  take?(wire: Wire, end: number): void;
   record(wire: Wire, start: number, end: number): void;
 }
 
@@ -25,30 +27,31 @@ export function walkRecords(body: Buffer, sink: RecordSink): void {
     const stop = wire.span(end);
     const start = wire.pos;
     sink.resource(wire, messageRanges(wire, start, stop, 1), readSchemaUrl(wire, start, stop));
-    forEach(wire, start, stop, 2, (scopeStart, scopeEnd) => {
-      const ranges = messageRanges(wire, scopeStart, scopeEnd, 1);
-      const { name, version } = readScope(wire, ranges);
-      sink.scope(name, version, ranges, readSchemaUrl(wire, scopeStart, scopeEnd));
-      forEach(wire, scopeStart, scopeEnd, 2, (recordStart, recordEnd) => sink.record(wire, recordStart, recordEnd));
-    });
+    wire.pos = start;
+    while (wire.pos < stop) {
+      const inner = wire.tag(stop);
+      if (inner === 18) {
+        const scopeEnd = wire.span(stop);
+        walkScope(wire, wire.pos, scopeEnd, sink);
+        wire.pos = scopeEnd;
+      } else wire.skip(inner, stop);
+    }
     wire.pos = stop;
   }
 }
 
-function forEach(
-  wire: Wire,
-  start: number,
-  end: number,
-  field: number,
-  visit: (start: number, end: number) => void,
-): void {
-  const wanted = (field << 3) | 2;
+function walkScope(wire: Wire, start: number, end: number, sink: RecordSink): void {
+  const ranges = messageRanges(wire, start, end, 1);
+  const { name, version } = readScope(wire, ranges);
+  sink.scope(name, version, ranges, readSchemaUrl(wire, start, end));
   wire.pos = start;
-  while (wire.pos < end) {
+  for (;;) {
+    sink.take?.(wire, end);
+    if (wire.pos >= end) return;
     const tag = wire.tag(end);
-    if (tag === wanted) {
+    if (tag === 18) {
       const stop = wire.span(end);
-      visit(wire.pos, stop);
+      sink.record(wire, wire.pos, stop);
       wire.pos = stop;
     } else wire.skip(tag, end);
   }

@@ -133,10 +133,18 @@ export class Bytes {
     return bits;
   }
 
-  /** Appends a run of its own bytes again. */
-  repeat(start: number, end: number): void {
-    this.reserve(end - start);
-    this.run(this.view, start, end);
+  /** Appends a run of its own bytes again, that many times. */
+  repeat(start: number, end: number, times: number): void {
+    const size = end - start;
+    this.reserve(size * times);
+    if (times === 1) {
+      this.run(this.view, start, end);
+      return;
+    }
+    const { buffer } = this;
+    let { length } = this;
+    for (let i = 0; i < times; i++, length += size) buffer.copyWithin(length, start, end);
+    this.length = length;
   }
 
   /** Appends 64-bit numbers, each `base` more than in `source`. Sums are below 2^32. */
@@ -207,6 +215,18 @@ export class Text implements Column {
   push(value: string): void {
     this.bytes.text(value);
     this.rows++;
+  }
+  pushTimes(value: string, times: number): void {
+    if (times === 0) return;
+    const start = this.bytes.length;
+    this.push(value);
+    this.bytes.repeat(start, this.bytes.length, times - 1);
+    this.rows += times - 1;
+  }
+  /** Appends rows that are written already: of each its length and its bytes. */
+  appendRows(source: Uint8Array, from: number, end: number, rows: number): void {
+    this.bytes.raw(source, from, end);
+    this.rows += rows;
   }
   /** Copies a protobuf string; bytes that are not UTF-8 become U+FFFD, so that no row breaks a reader downstream. */
   pushRaw(source: Source, start: number, end: number): void {
@@ -299,7 +319,8 @@ export class Words implements Column {
   private lastNumber = 0;
   /** Texts by a hash of their bytes, kept over blocks; of two with one hash the later one stays. */
   private readonly remembered: (Remembered | undefined)[] = new Array(REMEMBERED).fill(undefined);
-  private generation = 0;
+  /** Changes with every block: numbers mean nothing in another one. */
+  generation = 0;
   private indices = new Uint32Array(FIRST_CAPACITY);
   /** Asked once for each text that is remembered; its answer comes back with the text. */
   ruleOf: (value: string) => number = () => 0;
@@ -349,9 +370,14 @@ export class Words implements Column {
     }
     this.pushNumber(known.number);
   }
-  /** Pushes the rows `start` to `end` again. */
-  repeat(start: number, end: number): void {
-    for (let i = start; i < end; i++) this.pushNumber(this.indices[i]!);
+  /** Pushes the rows `start` to `end` again, that many times. */
+  repeat(start: number, end: number, times: number): void {
+    const size = end - start;
+    this.reserve(size * times);
+    const { indices } = this;
+    let { rows } = this;
+    for (let i = 0; i < times; i++, rows += size) indices.copyWithin(rows, start, end);
+    this.rows = rows;
   }
   get size(): number {
     return WORDS_HEADER_BYTES + this.dictionary.size + (this.rows << this.widthCode);
@@ -361,12 +387,16 @@ export class Words implements Column {
     const { size } = this.numbers;
     return size <= 0x100 ? 0 : size <= 0x10000 ? 1 : 2;
   }
+  /** Makes room for as many rows more. */
+  reserve(rows: number): void {
+    const needed = this.rows + rows;
+    if (needed <= this.indices.length) return;
+    const grown = new Uint32Array(Math.max(needed, this.indices.length * 2));
+    grown.set(this.indices);
+    this.indices = grown;
+  }
   pushNumber(number: number): void {
-    if (this.rows === this.indices.length) {
-      const grown = new Uint32Array(this.rows * 2);
-      grown.set(this.indices);
-      this.indices = grown;
-    }
+    if (this.rows === this.indices.length) this.reserve(1);
     this.indices[this.rows++] = number;
   }
   push(value: string): void {
@@ -374,14 +404,9 @@ export class Words implements Column {
   }
   pushTimes(value: string, times: number): void {
     const number = this.intern(value);
-    const end = this.rows + times;
-    if (end > this.indices.length) {
-      const grown = new Uint32Array(Math.max(end, this.indices.length * 2));
-      grown.set(this.indices);
-      this.indices = grown;
-    }
-    this.indices.fill(number, this.rows, end);
-    this.rows = end;
+    this.reserve(times);
+    this.indices.fill(number, this.rows, this.rows + times);
+    this.rows += times;
   }
   prefix(out: Bytes): void {
     out.integer(DICTIONARY_VERSION);
@@ -513,6 +538,14 @@ export class Dictionary<K extends Column, V extends Column> implements Column {
   }
   close(): void {
     this.offsets.integer(this.keys.rows);
+  }
+  /** Closes rows of `size` items each, which are about to be pushed. */
+  closeTimes(rows: number, size: number): void {
+    let end = this.keys.rows;
+    for (let i = 0; i < rows; i++) {
+      end += size;
+      this.offsets.integer(end);
+    }
   }
   /** As `List.appendEnds`. */
   appendEnds(source: Uint8Array, from: number, rows: number): void {

@@ -1,4 +1,5 @@
 import { Kernel } from "../kernel/kernel.ts";
+import { spanHost } from "../kernel/span-columns.ts";
 import { jsonToProtobuf, REQUESTS } from "../otlp/json.ts";
 import { walkMetrics } from "../otlp/metrics.ts";
 import { walkRecords } from "../otlp/records.ts";
@@ -8,6 +9,7 @@ import { Cardinality, type CardinalityLimits, DEFAULT_LIMITS, type Overflow, ove
 import { Identities } from "./identity.ts";
 import { LogRows } from "./log-rows.ts";
 import { MetricRows, type TimeWindow } from "./metric-rows.ts";
+import { LabelOwner } from "./record-labels.ts";
 import { type Reason, Rejections } from "./rejections.ts";
 import { SeriesBook } from "./series.ts";
 import { SpanRows } from "./span-rows.ts";
@@ -83,9 +85,17 @@ export class Decoder {
 
   constructor(options: DecoderOptions) {
     this.options = options;
-    const flush = () => this.metrics.flush();
-    this.kernel = options.kernel === false ? undefined : new Kernel(options.maxSeries, flush);
     this.scrubber = new Scrubber(options.denyAttributes);
+    const owner = new LabelOwner(this.scrubber);
+    if (options.kernel !== false) {
+      const flush = () => {
+        this.metrics.flush();
+        this.spans.flush();
+      };
+      const host = spanHost(() => kernel, owner);
+      const kernel = new Kernel(options.maxSeries, flush, host);
+      this.kernel = kernel;
+    }
     this.identities = new Identities(MAX_RESOURCES, this.scrubber);
     const { identities } = this;
     this.guard = new Cardinality(options.limits ?? DEFAULT_LIMITS);
@@ -99,7 +109,7 @@ export class Decoder {
       options.now(),
       this.kernel,
     );
-    this.spans = new SpanRows(this.tables, identities, this.rejections, this.scrubber);
+    this.spans = new SpanRows(this.tables, identities, this.rejections, owner, this.kernel);
     this.logs = new LogRows(this.tables, identities, this.rejections, this.scrubber);
   }
 
@@ -149,6 +159,7 @@ export class Decoder {
       const sink = signal === "traces" ? this.spans : this.logs;
       sink.begin(window);
       walkRecords(message, sink);
+      if (signal === "traces") this.spans.flush();
     }
     return this.collect(undo, signal === "metrics" ? this.guard.overflow() : []);
   }

@@ -31,20 +31,28 @@ export class SharedLabels {
   }
 
   push(column: Labels): void {
+    this.pushTimes(column, 1);
+  }
+
+  /** As many rows of the same labels. */
+  pushTimes(column: Labels, times: number): void {
     const { keys, items } = column;
     if (this.written) {
-      keys.repeat(this.firstRow, this.endRow);
-      items.bytes.repeat(this.start, this.end);
-      items.rows += this.endRow - this.firstRow;
-      column.close();
+      const labels = this.endRow - this.firstRow;
+      column.closeTimes(times, labels);
+      keys.repeat(this.firstRow, this.endRow, times);
+      items.bytes.repeat(this.start, this.end, times);
+      items.rows += labels * times;
       return;
     }
+    if (times === 0) return;
     this.written = true;
     this.firstRow = items.rows;
     this.start = items.bytes.length;
     pushLabels(column, this.attributes);
     this.endRow = items.rows;
     this.end = items.bytes.length;
+    if (times > 1) this.pushTimes(column, times - 1);
   }
 }
 

@@ -1,15 +1,14 @@
+import type { Kernel } from "../kernel/kernel.ts";
+import { KINDS, SpanColumns, STATUSES } from "../kernel/span-columns.ts";
 import type { RecordSink } from "../otlp/records.ts";
 import { nanosToMillis, unsigned, type Wire } from "../otlp/wire.ts";
 import { KEEP } from "../privacy/attribute-rules.ts";
-import type { Scrubber } from "../privacy/scrubber.ts";
 import type { Identities, Identity } from "./identity.ts";
 import type { TimeWindow } from "./metric-rows.ts";
-import { LabelOwner, pushLabel, SharedLabels } from "./record-labels.ts";
+import { type LabelOwner, pushLabel, SharedLabels } from "./record-labels.ts";
 import type { Rejections } from "./rejections.ts";
 import type { Tables } from "./tables.ts";
 
-const KINDS = ["Unspecified", "Internal", "Server", "Client", "Producer", "Consumer"];
-const STATUSES = ["Unset", "Ok", "Error"];
 const TRACE_ID_BYTES = 16;
 const SPAN_ID_BYTES = 8;
 const NS_PER_MS = 1_000_000n;
@@ -28,12 +27,22 @@ export class SpanRows implements RecordSink {
   private scopeVersion = "";
   /** Tag, start and end of each attribute, event and link of the span that is being read. */
   private repeated = new Int32Array(FIRST_REPEATED);
+  private readonly taken: SpanColumns | undefined;
 
-  constructor(tables: Tables, identities: Identities, rejections: Rejections, scrubber: Scrubber) {
+  /** Without a kernel every span goes the long way. */
+  constructor(
+    tables: Tables,
+    identities: Identities,
+    rejections: Rejections,
+    owner: LabelOwner,
+    kernel: Kernel | undefined,
+  ) {
+    const { scrubber } = owner;
     this.table = tables.otel_traces;
     this.identities = identities;
     this.rejections = rejections;
-    this.owner = new LabelOwner(scrubber);
+    this.owner = owner;
+    this.taken = kernel === undefined ? undefined : new SpanColumns(kernel, tables, scrubber);
     const { columns } = this.table;
     columns.SpanName.ruleOf = (name) => scrubber.nameRule(name);
     for (const labels of [
@@ -47,6 +56,12 @@ export class SpanRows implements RecordSink {
 
   begin(window: TimeWindow): void {
     this.window = window;
+    this.taken?.clear();
+  }
+
+  /** Appends to the table what the kernel has taken. */
+  flush(): void {
+    this.taken?.flush();
   }
 
   resource(wire: Wire, ranges: readonly number[]): void {
@@ -57,6 +72,20 @@ export class SpanRows implements RecordSink {
   scope(name: string, version: string): void {
     this.scopeName = name;
     this.scopeVersion = version;
+  }
+
+  /** Lets the kernel take what it can. */
+  take(wire: Wire, end: number): void {
+    const rows = this.taken?.take(wire, end) ?? 0;
+    if (rows === 0) return;
+    const { table, identity } = this;
+    const { columns } = table;
+    identity.received += rows;
+    columns.ServiceName.pushTimes(identity.service, rows);
+    this.resourceLabels.pushTimes(columns.ResourceAttributes, rows);
+    columns.ScopeName.pushTimes(this.scopeName, rows);
+    columns.ScopeVersion.pushTimes(this.scopeVersion, rows);
+    table.points += rows;
   }
 
   record(wire: Wire, start: number, end: number): void {
@@ -155,6 +184,7 @@ export class SpanRows implements RecordSink {
       return;
     }
 
+    this.flush();
     const { columns } = this.table;
     this.owner.set(wire, start, end, 9);
     columns.Timestamp.bytes.u64(beginLo, beginHi);
