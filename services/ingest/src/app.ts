@@ -1,10 +1,10 @@
 import type { RequestListener } from "node:http";
-import { join } from "node:path";
 import Fastify, { type FastifyInstance, type FastifyServerFactory, LogController } from "fastify";
 import { type Config, commaList, completeConfig } from "./config.ts";
 import { OtlpGrpc } from "./grpc/server.ts";
 import { HeldBytes } from "./held-bytes.ts";
 import { DurableLog } from "./log/durable-log.ts";
+import { logDirectory } from "./log/files.ts";
 import { Retries } from "./log/retries.ts";
 import { exportReply } from "./otlp/reply.ts";
 import body from "./plugins/body.ts";
@@ -104,7 +104,7 @@ export async function buildApp(
     forceCloseConnections: "idle",
   });
   const log = await DurableLog.open({
-    directory: join(config.dataDirectory, "log"),
+    directory: logDirectory(config.dataDirectory),
     segmentRows: config.segmentRows,
     segmentBytes: config.segmentBytes,
     quotaBytes: config.logQuotaBytes,

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { demo } from "./commands/demo.ts";
 import { doctor } from "./commands/doctor.ts";
+import { replayLog, showLog } from "./commands/log.ts";
 import { migrate } from "./commands/migrate.ts";
 import { up } from "./commands/up.ts";
 import { isConnectionError } from "./running.ts";
@@ -38,6 +39,21 @@ withPlaces(program.command("doctor"))
   .description("check versions, ports, reachability and that both agents report, and say what to do")
   .option("--json", "print the checks as one line of JSON")
   .action(doctor);
+
+const log = program.command("log").description("what the ingest has on disk and ClickHouse does not have yet");
+withPlaces(log.command("show"))
+  .description("show segments, totals, and what was set aside as refused or damaged")
+  .option("--json", "print it as one line of JSON")
+  .action(showLog);
+withPlaces(log.command("replay"))
+  .description(
+    "insert .bad, .log, .done or .corrupt files of a log into ClickHouse; what it has already is not stored again",
+  )
+  .argument("<file...>", "files of a log directory")
+  .option("--dry-run", "only say what would be inserted")
+  .option("--force", "also what ClickHouse may have stored so long ago that it would store it twice")
+  .option("--json", "the outcome as one last line of JSON")
+  .action(replayLog);
 
 try {
   await program.parseAsync();

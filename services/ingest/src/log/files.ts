@@ -28,6 +28,11 @@ const KINDS: Readonly<Record<string, FileKind>> = {
 const NAME = /^(\d{12})(?:\.(?!\d+\.)(\w+))??(?:\.\d+)?\.(log|done|bad|replayed|corrupt)$/;
 const MAX_COPIES = 100;
 
+/** Where the log of an ingest with this data directory is. */
+export function logDirectory(dataDirectory: string): string {
+  return join(dataDirectory, "log");
+}
+
 export function segmentName(number: number): string {
   return String(number).padStart(12, "0");
 }
