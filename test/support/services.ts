@@ -124,7 +124,7 @@ export interface Pair {
 
 /** Nothing is started yet; the ports are free at this moment. */
 export async function pairIn(directory: string, settings: Record<string, string> = {}): Promise<Pair> {
-  const [enginePort, otlpPort] = await freePorts(2);
+  const [enginePort, otlpPort, grpcPort] = await freePorts(3);
   const clickhouseUrl = `http://tidemark:${PASSWORD}@127.0.0.1:${enginePort}/tidemark`;
   const engineDirectory = join(directory, "engine");
   const ingestDirectory = join(directory, "ingest");
@@ -136,6 +136,7 @@ export async function pairIn(directory: string, settings: Record<string, string>
     }),
     ingest: new Service("ingest", "ready", {
       TIDEMARK_OTLP_PORT: String(otlpPort),
+      TIDEMARK_OTLP_GRPC_PORT: String(grpcPort),
       TIDEMARK_DATA_DIR: ingestDirectory,
       TIDEMARK_CLICKHOUSE_URL: clickhouseUrl,
       ...settings,

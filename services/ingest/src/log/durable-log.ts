@@ -361,11 +361,12 @@ export class DurableLog {
     this.closeRequested = false;
     const segment = this.current;
     if (segment === undefined) return;
-    this.current = undefined;
     await segment.file.close().catch((error: Error) => {
       this.options.report("log_close_failed", { segment: segment.number, error: error.message });
     });
     const { number, path, bytes, points, since } = segment;
+    // Not before: what is neither open nor closed would not be counted as waiting.
+    this.current = undefined;
     if (points === 0 && segment.rows === 0) {
       await unlink(path).catch(() => {});
       return;
