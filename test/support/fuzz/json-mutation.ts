@@ -10,7 +10,7 @@ const VALUES: readonly unknown[] = [
   0,
   -1,
   1.5,
-  9007199254740993,
+  2 ** 53,
   1e308,
   "",
   "NaN",
@@ -89,7 +89,7 @@ function mutateValue(root: Holder, random: Random): void {
       } else at[key] = [at[key], at[key]];
     },
     () => {
-      at[key] = random.pick(VALUES);
+      at[key] = structuredClone(random.pick(VALUES));
     },
     () => {
       at[key] = RAW;
