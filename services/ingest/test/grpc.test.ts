@@ -15,6 +15,7 @@ const NO_CLICKHOUSE = "http://tidemark:x@127.0.0.1:9/tidemark";
 const METRICS_EXPORT = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
 const TRACES_EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 const LOGS_EXPORT = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
+const DEFLATE = 1;
 const GZIP = 2;
 
 let app: FastifyInstance;
@@ -91,7 +92,7 @@ function detailsOf({ trailer }: Answer): { code: number; message: string; reason
 }
 
 /** A call whose message the test writes piece by piece, with the first bytes of its length prefix. */
-function begin(announcedBytes: number) {
+function begin(announcedBytes: number, headers: Record<string, string> = {}, compressed = 0) {
   const session = connect(`http://127.0.0.1:${port}`);
   sessions.push(session);
   session.on("error", () => {});
@@ -100,6 +101,7 @@ function begin(announcedBytes: number) {
     ":path": METRICS_EXPORT,
     "content-type": "application/grpc+proto",
     te: "trailers",
+    ...headers,
   });
   const ended = new Promise<Record<string, unknown>>((resolve) => {
     let headers: Record<string, unknown> = {};
@@ -113,7 +115,7 @@ function begin(announcedBytes: number) {
     stream.on("close", () => resolve(headers));
     stream.resume();
   });
-  const prefix = Buffer.alloc(5);
+  const prefix = Buffer.alloc(5, compressed);
   prefix.writeUInt32BE(announcedBytes, 1);
   stream.write(prefix);
   return { session, stream, ended };
@@ -171,15 +173,20 @@ describe("OTLP/gRPC", () => {
     expect([code, reply.length]).toEqual([status.OK, 0]);
   });
 
-  test("a gRPC message may be compressed with gzip", async () => {
+  test("a gRPC message may be compressed with gzip or deflate, and with nothing else", async () => {
     await listen();
     const message = body(...Array.from({ length: 200 }, (_, i) => gauge("m", i, NOW - i)));
-    const using = client({ "grpc.default_compression_algorithm": GZIP });
-    expect((await call(METRICS_EXPORT, message, { using })).code).toBe(status.OK);
-    expect(await acknowledged()).toBe(200);
+    for (const algorithm of [DEFLATE, GZIP]) {
+      const using = client({ "grpc.default_compression_algorithm": algorithm });
+      expect((await call(METRICS_EXPORT, message, { using })).code).toBe(status.OK);
+    }
+    expect(await acknowledged()).toBe(400);
     const received = await metric("tidemark_ingest_received_bytes_total");
-    expect(received).toBeGreaterThan(100);
+    expect(received).toBeGreaterThan(200);
     expect(received).toBeLessThan(message.length / 2);
+    const other = begin(3, { "grpc-encoding": "zstd" }, 1);
+    other.stream.end(Buffer.from("abc"));
+    expect(await other.ended).toMatchObject({ "grpc-status": String(status.UNIMPLEMENTED) });
   });
 
   test("a gRPC reply says how many points were rejected and why", async () => {

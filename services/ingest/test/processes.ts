@@ -101,8 +101,11 @@ export class Engine {
     await this.service?.end(signal);
   }
 
-  async query<T = Record<string, unknown>>(sql: string): Promise<T[]> {
-    const response = await fetch(`http://127.0.0.1:${this.port}/?database=tidemark`, {
+  /** Rows of a query; `parameters` fill its `{name:Type}`. */
+  async query<T = Record<string, unknown>>(sql: string, parameters: Record<string, string> = {}): Promise<T[]> {
+    const url = new URL(`http://127.0.0.1:${this.port}/?database=tidemark`);
+    for (const [name, value] of Object.entries(parameters)) url.searchParams.set(`param_${name}`, value);
+    const response = await fetch(url, {
       method: "POST",
       body: `${sql} FORMAT JSON`,
       headers: { "x-clickhouse-user": "tidemark", "x-clickhouse-key": PASSWORD },
