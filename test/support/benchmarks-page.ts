@@ -1,9 +1,9 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
-import { join } from "node:path";
-import { ROOT } from "./tidemark.ts";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 
-const PAGE = join(ROOT, "docs", "benchmarks.md");
+const PAGE = join(root(), "docs", "benchmarks.md");
 const HEAD = `# Benchmarks
 
 What Tidemark costs, as measured by the committed benches on the machine named below each table. Run them with the
@@ -29,4 +29,15 @@ export function writeTable(name: string, lines: readonly string[]): void {
     return;
   }
   writeFileSync(PAGE, `${page.trimEnd()}\n\n## ${name}\n\n\`npm run bench:${name}\`\n\n${block}\n`);
+}
+
+/** The repository's folder, also from a bench that was bundled into one of its packages. */
+function root(): string {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, "package-lock.json"))) {
+    const parent = dirname(folder);
+    if (parent === folder) throw new Error("this bench is not in the repository");
+    folder = parent;
+  }
+  return folder;
 }

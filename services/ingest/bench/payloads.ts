@@ -13,7 +13,8 @@ const root = protobuf.loadSync(fileURLToPath(new URL("../test/fixtures/otlp.prot
 const METRICS = root.lookupType("otlp.ExportMetricsServiceRequest");
 const TRACES = root.lookupType("otlp.ExportTraceServiceRequest");
 
-export type Shape = "numbers" | "histograms" | "exponential_histograms" | "spans";
+export const SHAPES = ["numbers", "histograms", "exponential_histograms", "spans"] as const;
+export type Shape = (typeof SHAPES)[number];
 
 export interface Payload {
   readonly signal: "metrics" | "traces";
