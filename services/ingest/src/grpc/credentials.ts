@@ -1,52 +1,20 @@
-import { experimental, ServerCredentials } from "@grpc/grpc-js";
-import type { TlsFiles } from "../security/tls-files.ts";
-
-type Provider = experimental.CertificateProvider;
+import { ServerCredentials } from "@grpc/grpc-js";
+import { contextOptions, type TlsFiles } from "../security/tls-files.ts";
 
 /** What the gRPC port speaks: plain HTTP/2, or TLS with the certificate that the files hold at the time of a connection. */
 export function serverCredentials(tls: TlsFiles | undefined): ServerCredentials {
-  if (tls === undefined) return ServerCredentials.createInsecure();
-  const provider = new FilesProvider(tls);
-  const asksForClients = tls.paths.clientCa !== undefined;
-  // grpc-js 1.14 takes the server's own certificate first, whatever it calls its parameters.
-  return experimental.createCertificateProviderServerCredentials(
-    provider,
-    asksForClients ? provider : null,
-    asksForClients,
-  );
+  return tls === undefined ? ServerCredentials.createInsecure() : new FileCredentials(tls);
 }
 
-/** Tells grpc-js of certificates and of each change of theirs. */
-class FilesProvider implements Provider {
-  private readonly tls: TlsFiles;
-  private readonly stops = new Map<object, () => void>();
-
+/** The credentials that grpc-js makes itself can either change or be held to our protocols and ciphers, not both. */
+class FileCredentials extends ServerCredentials {
   constructor(tls: TlsFiles) {
-    this.tls = tls;
+    const asksForClients = tls.paths.clientCa !== undefined;
+    super({ requestCert: asksForClients, rejectUnauthorized: asksForClients }, contextOptions(tls.material));
+    tls.onLoad((material) => this.updateSecureContextOptions(contextOptions(material)));
   }
 
-  addCaCertificateListener(listener: experimental.CaCertificateUpdateListener): void {
-    const tell = () => listener({ caCertificate: this.tls.material.clientCa! });
-    this.stops.set(listener, this.tls.onLoad(tell));
-    tell();
-  }
-
-  addIdentityCertificateListener(listener: experimental.IdentityCertificateUpdateListener): void {
-    const tell = () => listener({ certificate: this.tls.material.certificate, privateKey: this.tls.material.key });
-    this.stops.set(listener, this.tls.onLoad(tell));
-    tell();
-  }
-
-  removeCaCertificateListener(listener: experimental.CaCertificateUpdateListener): void {
-    this.stop(listener);
-  }
-
-  removeIdentityCertificateListener(listener: experimental.IdentityCertificateUpdateListener): void {
-    this.stop(listener);
-  }
-
-  private stop(listener: object): void {
-    this.stops.get(listener)?.();
-    this.stops.delete(listener);
+  override _equals(other: ServerCredentials): boolean {
+    return this === other;
   }
 }

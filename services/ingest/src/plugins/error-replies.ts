@@ -47,7 +47,9 @@ export function answerBadUrl(error: FastifyError, request: FastifyRequest, reply
 
 /** For Fastify's `clientErrorHandler`: what is no HTTP, or not in time. The connection cannot be used after it. */
 export function answerBadHttp(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === "ECONNRESET" || !socket.writable) {
+  // Nothing can be said to whom no TLS session came about with.
+  const handshake = /^(ERR_SSL_|ERR_TLS_|EPROTO)/.test(error.code ?? "");
+  if (handshake || error.code === "ECONNRESET" || !socket.writable) {
     socket.destroy(error);
     return;
   }
