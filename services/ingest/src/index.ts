@@ -4,3 +4,4 @@ export * as errors from "./errors.ts";
 export { logDirectory } from "./log/files.ts";
 export { type FileReport, inspectLog, type LogReport } from "./log/inspect.ts";
 export { type Replayed, type ReplayOptions, ReplayRefused, replayFiles } from "./log/replay.ts";
+export * as tokens from "./security/tokens.ts";

@@ -5,6 +5,7 @@ import { demo } from "./commands/demo.ts";
 import { doctor } from "./commands/doctor.ts";
 import { replayLog, showLog } from "./commands/log.ts";
 import { migrate } from "./commands/migrate.ts";
+import { createToken, listTokens, revokeToken } from "./commands/token.ts";
 import { up } from "./commands/up.ts";
 import { isConnectionError } from "./running.ts";
 import { DEFAULT_DATA_DIR, UsageError } from "./settings.ts";
@@ -54,6 +55,18 @@ withPlaces(log.command("replay"))
   .option("--force", "also what ClickHouse may have stored so long ago that it would store it twice")
   .option("--json", "the outcome as one last line of JSON")
   .action(replayLog);
+const token = program.command("token").description("tokens of the sources that may send: make, list, revoke");
+withTokensFile(token.command("create <name>"))
+  .description("make a token for a source; it is printed once, the file keeps its hash")
+  .option("--services <names>", "comma list of the service.name values it may send, * for any text")
+  .option("--expires <when>", "days as in 90d, or a date")
+  .option("--requests-per-second <number>", "limit of requests")
+  .option("--bytes-per-second <number>", "limit of bytes as sent")
+  .option("--concurrent-requests <number>", "limit of requests at once")
+  .option("--max-body-bytes <number>", "largest body as sent")
+  .action(createToken);
+withTokensFile(token.command("list")).description("the sources, without their tokens").action(listTokens);
+withTokensFile(token.command("revoke <name>")).description("refuse a source's token from now on").action(revokeToken);
 
 try {
   await program.parseAsync();
@@ -65,6 +78,12 @@ try {
       `tidemark: ${error instanceof Error ? (process.env.TIDEMARK_DEBUG ? error.stack : error.message) : String(error)}`,
     );
   process.exitCode = 1;
+}
+
+function withTokensFile(command: Command): Command {
+  return command
+    .option("--file <path>", "the tokens file (TIDEMARK_TOKENS_FILE; default tokens.json in the data directory)")
+    .option("--data-dir <folder>", `where data is kept (TIDEMARK_DATA_DIR; default ${DEFAULT_DATA_DIR})`);
 }
 
 function withPlaces(command: Command): Command {

@@ -20,6 +20,10 @@ export interface Settings {
   /** A ClickHouse server to use instead of the embedded engine. */
   readonly clickhouseUrl: string | undefined;
   readonly token: string | undefined;
+  /** Tokens per source; absent: there are none. */
+  readonly tokensFile: string | undefined;
+  /** The ingest speaks TLS. */
+  readonly tls: boolean;
 }
 
 export interface SettingsFlags {
@@ -43,9 +47,11 @@ export const DEFAULT_DATA_DIR = ".tidemark";
 export function readSettings(flags: SettingsFlags, env: NodeJS.ProcessEnv): Settings {
   const host = flags.host ?? env.TIDEMARK_OTLP_HOST ?? "127.0.0.1";
   const token = env.TIDEMARK_TOKEN || undefined;
-  if (!isLoopback(host) && !token) {
+  const inDataDir = defaultTokensFile(flags.dataDir, env);
+  const tokensFile = env.TIDEMARK_TOKENS_FILE || existsSync(inDataDir) ? inDataDir : undefined;
+  if (!isLoopback(host) && !token && !tokensFile) {
     throw new UsageError(
-      `Listening on ${host} makes the ingest reachable from other machines: set TIDEMARK_TOKEN to a secret that the agents send too.`,
+      `Listening on ${host} makes the ingest reachable from other machines: set TIDEMARK_TOKEN to a secret that the agents send too, or make a token per source with \`tidemark token create\`.`,
     );
   }
   return {
@@ -58,7 +64,15 @@ export function readSettings(flags: SettingsFlags, env: NodeJS.ProcessEnv): Sett
     alertsPort: port(flags.alertsPort, env, "TIDEMARK_ALERTS_PORT", 4301),
     clickhouseUrl: flags.clickhouseUrl ?? (env.TIDEMARK_CLICKHOUSE_URL || undefined),
     token,
+    tokensFile,
+    tls: Boolean(env.TIDEMARK_TLS_CERT_FILE),
   };
+}
+
+/** TIDEMARK_TOKENS_FILE, or `tokens.json` in the data directory. */
+export function defaultTokensFile(dataDir: string | undefined, env: NodeJS.ProcessEnv): string {
+  if (env.TIDEMARK_TOKENS_FILE) return resolve(env.TIDEMARK_TOKENS_FILE);
+  return resolve(dataDir ?? env.TIDEMARK_DATA_DIR ?? DEFAULT_DATA_DIR, "tokens.json");
 }
 
 export function isLoopback(host: string): boolean {

@@ -23,7 +23,8 @@ export interface Urls {
 export function urls(settings: Settings, password: string): Urls {
   const { host, otlpPort, otlpGrpcPort, clickhousePort, viewerPort, alertsPort, clickhouseUrl } = settings;
   const local = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
-  const at = (port: number): string => `http://${local}:${port}`;
+  const at = (port: number, scheme = "http"): string => `${scheme}://${local}:${port}`;
+  const otlpScheme = settings.tls ? "https" : "http";
   const engine = new URL(`http://127.0.0.1:${clickhousePort}/tidemark`);
   const as = (user: string, secret: string): string => {
     const url = new URL(engine);
@@ -33,8 +34,8 @@ export function urls(settings: Settings, password: string): Urls {
   };
   const shown = clickhouseUrl ? withoutPassword(clickhouseUrl) : engine.origin;
   return {
-    otlp: at(otlpPort),
-    otlpGrpc: otlpGrpcPort === "off" || otlpGrpcPort === 0 ? undefined : at(otlpGrpcPort),
+    otlp: at(otlpPort, otlpScheme),
+    otlpGrpc: otlpGrpcPort === "off" || otlpGrpcPort === 0 ? undefined : at(otlpGrpcPort, otlpScheme),
     clickhouse: shown,
     clickhouseWriter: clickhouseUrl ?? as("tidemark", password),
     clickhouseReader: clickhouseUrl ?? as("reader", ""),
@@ -71,6 +72,7 @@ export function ingestSpec(settings: Settings, { clickhouseWriter, otlp }: Urls,
       TIDEMARK_OTLP_PORT: String(settings.otlpPort),
       TIDEMARK_OTLP_GRPC_PORT: String(settings.otlpGrpcPort),
       TIDEMARK_CLICKHOUSE_URL: clickhouseWriter,
+      ...(settings.tokensFile && { TIDEMARK_TOKENS_FILE: settings.tokensFile }),
     },
     readyUrl: `${otlp}/healthz`,
   };

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { createWriteStream, mkdirSync, type WriteStream } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { Agent, fetch } from "undici";
 
 const POLL_MS = 100;
 const BACKOFF_FIRST_MS = 250;
@@ -193,14 +194,24 @@ export class Supervisor {
   }
 }
 
-/** True where the URL answers with a 2xx within a second. */
+/** What a TLS server says to whom it asks for a certificate: it runs. */
+const ASKED_FOR_CERTIFICATE = /^ERR_SSL_.*_ALERT_(CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE)$/;
+
+/**
+ * True where the URL answers with a 2xx within a second. Of TLS it asks no proof who answers: the question is whether
+ * the process runs, nothing is sent to it.
+ */
 export async function answers(url: string): Promise<boolean> {
+  const dispatcher = new Agent({ connect: { rejectUnauthorized: false } });
   try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(1_000) });
+    const response = await fetch(url, { dispatcher, signal: AbortSignal.timeout(1_000) });
     await response.body?.cancel();
     return response.ok;
-  } catch {
-    return false;
+  } catch (error) {
+    const { code = "" } = ((error as Error).cause ?? {}) as NodeJS.ErrnoException;
+    return ASKED_FOR_CERTIFICATE.test(code);
+  } finally {
+    void dispatcher.destroy();
   }
 }
 

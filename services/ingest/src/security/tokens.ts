@@ -82,7 +82,12 @@ export async function readTokens(path: string): Promise<readonly TokenEntry[]> {
   return parsed.tokens;
 }
 
-export type NewToken = Pick<TokenEntry, "name" | "expires" | "services" | "limits">;
+export interface NewToken {
+  readonly name: string;
+  readonly expires?: string | undefined;
+  readonly services?: readonly string[] | undefined;
+  readonly limits?: { readonly [limit in keyof Limits]?: number | undefined } | undefined;
+}
 
 /** Adds a token to the file, made when it is not there, and returns its text: the only time anybody sees it. Throws BadTokensFile. */
 export async function createToken(path: string, entry: NewToken, now = Date.now()): Promise<string> {

@@ -36,7 +36,15 @@ export async function demo(flags: DemoFlags): Promise<void> {
   say(
     "Starting ClickHouse (embedded), the ingest, the viewer and the alerts; PostgreSQL, a Django and a Node service ...",
   );
-  const env = { ...process.env, TIDEMARK_ALERTS_INTERVAL: `${ALERTS_INTERVAL_S}`, TIDEMARK_ALERTS_PROFILE: "demo" };
+  const env = {
+    ...process.env,
+    TIDEMARK_TOKENS_FILE: "",
+    TIDEMARK_TLS_CERT_FILE: "",
+    TIDEMARK_TLS_KEY_FILE: "",
+    TIDEMARK_TLS_CLIENT_CA_FILE: "",
+    TIDEMARK_ALERTS_INTERVAL: `${ALERTS_INTERVAL_S}`,
+    TIDEMARK_ALERTS_PROFILE: "demo",
+  };
   const starting = startTidemark(settings, { viewer: true, alerts: true, env, report: say, signal });
   const startingPostgres = startPostgres({ url: process.env.TIDEMARK_DEMO_POSTGRES_URL || undefined });
   try {
@@ -97,7 +105,18 @@ async function onFreePorts(settings: Settings): Promise<Settings> {
   wanted.forEach((port, index) => {
     if (port !== chosen[index]) say(`Port ${port} is taken; using ${chosen[index]}.`);
   });
-  return { ...settings, host: "127.0.0.1", otlpPort, otlpGrpcPort: grpcPort, clickhousePort, viewerPort, alertsPort };
+  // What it starts talks plain HTTP to itself, whatever the environment says of the user's own service.
+  const plain = { tls: false, tokensFile: undefined };
+  return {
+    ...settings,
+    ...plain,
+    host: "127.0.0.1",
+    otlpPort,
+    otlpGrpcPort: grpcPort,
+    clickhousePort,
+    viewerPort,
+    alertsPort,
+  };
 }
 
 /** What the promise gives, or undefined where the signal aborts before. */
