@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { machine, writeTable } from "../support/benchmarks-page.ts";
 import { quantile, stop } from "../support/tidemark.ts";
-import { COLLECTOR_TABLES, startCollector } from "./ingest/collector.ts";
+import { COLLECTOR_TABLE, startCollector } from "./ingest/collector.ts";
 import { type Generator, generate, type Sent, startGenerator } from "./ingest/load.ts";
 import type { Shape } from "./ingest/payload.ts";
 import {
@@ -53,7 +53,7 @@ interface Round {
 interface Way {
   readonly front: Running & { endpoint: string };
   readonly engine: Engine;
-  readonly tables: readonly string[];
+  readonly destination: Destination;
   points: number;
 }
 
@@ -89,12 +89,12 @@ async function main(): Promise<void> {
   try {
     const generator = startGenerator(fileURLToPath(import.meta.url), shape);
     closers.push(() => generator.stop());
-    const ours = await way(closers, startIngest, ["tidemark.samples"]);
+    const ours = await way(closers, startIngest, { table: "tidemark.samples", metric: "metric" });
     const { collector } = values;
     const theirs =
       collector === undefined
         ? undefined
-        : await way(closers, (engine) => startCollector(collector, engine), COLLECTOR_TABLES);
+        : await way(closers, (engine) => startCollector(collector, engine), COLLECTOR_TABLE);
     const memory = watchMemory(ours.front.pid, ours.engine.pid);
 
     const ourRounds: Round[] = [];
@@ -168,13 +168,13 @@ const versionOf = (of: Way): string => versions.get(of) ?? "";
 async function way(
   closers: (() => unknown)[],
   start: (engine: Awaited<ReturnType<typeof startEngine>>) => Promise<Running & { endpoint: string; version?: string }>,
-  tables: readonly string[],
+  destination: Destination,
 ): Promise<Way> {
   const engine = await startEngine();
   closers.push(() => engine.close());
   const front = await start(engine);
   closers.push(() => stop(front.process));
-  const made = { front, engine, tables, points: 0 };
+  const made = { front, engine, destination, points: 0 };
   versions.set(made, front.version ?? "");
   return made;
 }
@@ -210,7 +210,7 @@ async function halfLoad(ours: Way, generator: Generator, seconds: number, rate: 
 
 async function counted(through: Way, sent: Sent): Promise<void> {
   through.points += sent.acknowledgedPoints;
-  await settled(through.engine, through.tables, through.points);
+  await settled(through.engine, through.destination, through.points);
 }
 
 function positive(flag: string, text: string): number {

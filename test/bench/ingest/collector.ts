@@ -3,13 +3,13 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import { collect, Fatal, freePorts, until } from "../../support/tidemark.ts";
-import type { Engine, Running } from "./processes.ts";
+import type { Destination, Engine, Running } from "./processes.ts";
 
 const DATABASE = "otel";
 const START_MS = 60_000;
 
 /** The table that gauges land in, as the exporter makes it. */
-export const COLLECTOR_TABLES: readonly string[] = [`${DATABASE}.otel_metrics_gauge`];
+export const COLLECTOR_TABLE: Destination = { table: `${DATABASE}.otel_metrics_gauge`, metric: "MetricName" };
 
 /**
  * A stock Collector before that engine: OTLP receiver, memory limiter first, batching in the exporter's queue, as the

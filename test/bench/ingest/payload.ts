@@ -2,6 +2,8 @@ import { join } from "node:path";
 import protobuf from "protobufjs";
 import { ROOT } from "../../support/tidemark.ts";
 
+/** Name of every point of the load. */
+export const METRIC = "bench.metric";
 const ROUTES = 50;
 const RESOURCE_ATTRIBUTES = 10;
 /** Stands in for the time while a body is made; its bytes are found again and replaced before each sending. */
@@ -76,7 +78,7 @@ function request(shape: Shape, sender: number, next: () => number): Record<strin
           scope: { name: "bench" },
           metrics: [
             {
-              name: "bench.metric",
+              name: METRIC,
               gauge: {
                 dataPoints: Array.from({ length: Math.min(perResource, shape.points - r * perResource) }, (_, i) =>
                   point(r * perResource + i),
