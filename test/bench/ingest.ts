@@ -8,6 +8,7 @@ import { type Generator, generate, type Sent, startGenerator } from "./ingest/lo
 import type { Shape } from "./ingest/payload.ts";
 import {
   cpuSeconds,
+  type Destination,
   type Engine,
   type Running,
   settled,
