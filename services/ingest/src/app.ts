@@ -5,6 +5,7 @@ import { OtlpGrpc } from "./grpc/server.ts";
 import { HeldBytes } from "./held-bytes.ts";
 import { DurableLog } from "./log/durable-log.ts";
 import { logDirectory } from "./log/files.ts";
+import { RequestDigest } from "./log/request-digest.ts";
 import { Retries } from "./log/retries.ts";
 import { exportReply } from "./otlp/reply.ts";
 import body from "./plugins/body.ts";
@@ -103,14 +104,17 @@ export async function buildApp(
     ...(serverFactory && { serverFactory }),
     forceCloseConnections: "idle",
   });
+  const directory = logDirectory(config.dataDirectory);
+  const report = (event: string, details: Record<string, unknown>) =>
+    app.log.warn({ event, ...details }, "the log needs attention");
   const log = await DurableLog.open({
-    directory: logDirectory(config.dataDirectory),
+    directory,
     segmentRows: config.segmentRows,
     segmentBytes: config.segmentBytes,
     quotaBytes: config.logQuotaBytes,
     keepDoneMs: KEEP_DONE_MS,
     now,
-    report: (event, details) => app.log.warn({ event, ...details }, "the log needs attention"),
+    report,
     synced: (seconds) => telemetry.syncSeconds.observe(seconds),
   });
   const decoder = new Decoder({
@@ -120,6 +124,7 @@ export async function buildApp(
     denyAttributes: commaList(config.denyAttributes),
     now,
   });
+  const digest = await RequestDigest.open(directory, report);
   const retries = new Retries(now);
   for (const digest of log.recovered)
     retries.remember(digest, Promise.resolve(exportReply("metrics", "protobuf", 0, "")));
@@ -164,6 +169,7 @@ export async function buildApp(
   await app.register(errorReplies);
   const receiver = new Receiver({
     log,
+    digest,
     decoder,
     retries,
     telemetry,

@@ -1,7 +1,6 @@
-import { createHash } from "node:crypto";
 import { MalformedRequest, Stopping } from "./errors.ts";
 import type { DurableLog } from "./log/durable-log.ts";
-import { DIGEST_BYTES } from "./log/frame.ts";
+import type { RequestDigest } from "./log/request-digest.ts";
 import type { Retries } from "./log/retries.ts";
 import { WrongShape } from "./otlp/json.ts";
 import { type Encoding, exportReply, type Signal } from "./otlp/reply.ts";
@@ -10,11 +9,13 @@ import type { Telemetry } from "./plugins/telemetry.ts";
 import type { Decoded, Decoder } from "./rows/decoder.ts";
 import type { Sources, Visit } from "./security/sources.ts";
 import { Turns } from "./security/turns.ts";
+import { YoungCollection } from "./young-collection.ts";
 
 const MS_PER_S = 1000;
 
 export interface ReceiverOptions {
   readonly log: DurableLog;
+  readonly digest: RequestDigest;
   readonly decoder: Decoder;
   readonly retries: Retries;
   readonly telemetry: Telemetry;
@@ -40,6 +41,7 @@ export interface Arrival {
 export class Receiver {
   private readonly options: ReceiverOptions;
   private readonly turns = new Turns();
+  private readonly young = new YoungCollection();
 
   constructor(options: ReceiverOptions) {
     this.options = options;
@@ -70,7 +72,8 @@ export class Receiver {
     const started = performance.now();
     telemetry.receivedBytes.inc({ signal }, arrival.sentBytes);
     telemetry.visited(visit.source, arrival.sentBytes);
-    const digest = createHash("sha1").update(signal).update(body).digest().subarray(0, DIGEST_BYTES);
+    this.young.allocated(arrival.sentBytes);
+    const digest = this.options.digest.of(signal, body);
     const key = digest.toString("hex");
     const repeated = retries.replyTo(key);
     const answered = repeated && (await repeated);
@@ -91,6 +94,7 @@ export class Receiver {
     const { log, telemetry } = this.options;
     const decoded = await this.turns.run(visit.source, () => this.decode(visit, signal, encoding, body));
     if (decoded.blocks.length > 0) {
+      for (const { bytes } of decoded.blocks) this.young.allocated(bytes.length);
       try {
         await log.append(digest, decoded.blocks);
       } catch (error) {

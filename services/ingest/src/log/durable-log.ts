@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { type FileHandle, mkdir, open, readFile, rename, unlink } from "node:fs/promises";
+import { type FileHandle, mkdir, open, rename, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { LogDirectory, LogFull, LogLocked, LogUnwritable, Stopping } from "../errors.ts";
 import type { Block } from "../rows/decoder.ts";
@@ -110,6 +110,8 @@ export class DurableLog {
   /** Another process has taken the directory: nothing is taken or inserted any more. */
   lockLost = false;
   private readFailures = 0;
+  /** Segments are inserted one at a time, so that one buffer does for all. */
+  private readBuffer = NOTHING;
   /** Segments that were reported and kept aside: a repeated read says nothing new. */
   private readonly knownDamaged = new Set<number>();
 
@@ -212,7 +214,7 @@ export class DurableLog {
 
   /**
    * What is to be inserted of a closed segment. Damage, also of the file as a whole, is reported and kept aside, and the
-   * intact frames are returned. Throws while reading fails and may yet succeed.
+   * intact frames are returned, good until the next call. Throws while reading fails and may yet succeed.
    */
   async read(segment: ClosedSegment): Promise<Insertable> {
     const file = await this.readFile(segment);
@@ -461,7 +463,7 @@ export class DurableLog {
   /** Undefined for a file that is gone, or cannot be read however often it is tried. */
   private async readFile(segment: ClosedSegment): Promise<Buffer | undefined> {
     try {
-      const file = await readFile(segment.path);
+      const file = await this.readInto(segment.path);
       this.readFailures = 0;
       return file;
     } catch (error) {
@@ -473,6 +475,24 @@ export class DurableLog {
       const event = code === "ENOENT" ? "segment_missing" : "segment_unreadable";
       this.damaged(event, segment, segment.points, { error: message, copy });
       return undefined;
+    }
+  }
+
+  /** The bytes of a file, in a buffer that the next file is read into. */
+  private async readInto(path: string): Promise<Buffer> {
+    const file = await open(path, "r");
+    try {
+      const { size } = await file.stat();
+      if (this.readBuffer.length < size) this.readBuffer = Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(size)));
+      let length = 0;
+      while (length < size) {
+        const { bytesRead } = await file.read(this.readBuffer, length, size - length, length);
+        if (bytesRead === 0) break;
+        length += bytesRead;
+      }
+      return this.readBuffer.subarray(0, length);
+    } finally {
+      await file.close();
     }
   }
 

@@ -3,10 +3,13 @@ import { TABLE_ORDER, type TableName } from "../rows/tables.ts";
 import type { Frame } from "./frame.ts";
 import type { SegmentContent } from "./segment.ts";
 
+const JOIN_BYTES = 128 * 1024;
+
 /** The rows of one table of a segment: one insert. */
 export interface TableBatch {
   readonly table: TableName;
-  readonly body: Buffer;
+  /** Whole `Native` blocks in the order of the log, small ones joined. */
+  readonly body: readonly Buffer[];
   readonly rows: number;
   readonly points: number;
 }
@@ -32,8 +35,27 @@ export function batches({ frames }: Frames): TableBatch[] {
       rows += block.rows;
       points += block.points;
     }
-    return [{ table, body: Buffer.concat(part.map((block) => block.bytes)), rows, points }];
+    return [{ table, body: [...pieces(part)], rows, points }];
   });
+}
+
+/** Large blocks stay where they are in memory; small ones are copied together, as each piece is a write to a socket. */
+function* pieces(blocks: readonly Block[]): Generator<Buffer> {
+  let small: Buffer[] = [];
+  let smallBytes = 0;
+  for (const { bytes } of blocks) {
+    if (bytes.length < JOIN_BYTES) {
+      small.push(bytes);
+      smallBytes += bytes.length;
+    }
+    if (smallBytes > 0 && (bytes.length >= JOIN_BYTES || smallBytes >= JOIN_BYTES)) {
+      yield Buffer.concat(small, smallBytes);
+      small = [];
+      smallBytes = 0;
+    }
+    if (bytes.length >= JOIN_BYTES) yield bytes;
+  }
+  if (smallBytes > 0) yield Buffer.concat(small, smallBytes);
 }
 
 /** What an insert of one table of a segment is known by: repeated under it, the same bytes are stored once. */

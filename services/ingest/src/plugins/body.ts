@@ -3,6 +3,7 @@ import { promisify } from "node:util";
 import * as zlib from "node:zlib";
 import type { FastifyRequest } from "fastify";
 import fp from "fastify-plugin";
+import { BodyBuffers } from "../body-buffers.ts";
 import { BadCompression, BodyTooLarge, TooBusy, WrongContentEncoding } from "../errors.ts";
 import type { HeldBytes } from "../held-bytes.ts";
 
@@ -17,6 +18,8 @@ declare module "fastify" {
   interface FastifyRequest {
     /** Bytes of this request that count against the limit of all requests in memory. */
     heldBytes: number;
+    /** To be called when nobody reads `body` any more: its bytes are another request's then. */
+    bodyRead(): void;
   }
 }
 
@@ -49,7 +52,13 @@ export default fp<BodyLimits>(
       request.heldBytes = 0;
     };
 
+    const buffers = new BodyBuffers();
     app.decorateRequest("heldBytes", 0);
+    app.decorateRequest("bodyRead", function (this: FastifyRequest) {
+      const { body } = this;
+      this.body = undefined;
+      if (Buffer.isBuffer(body)) buffers.give(body);
+    });
     app.removeAllContentTypeParsers();
     app.addContentTypeParser("*", async (request: FastifyRequest, payload: Readable) => {
       const encoding = (request.headers["content-encoding"] ?? "identity").trim().toLowerCase();
@@ -75,7 +84,7 @@ export default fp<BodyLimits>(
         payload.resume();
         throw error;
       }
-      const sent = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, length);
+      const sent = chunks.length === 1 ? chunks[0]! : buffers.join(chunks, length);
       if (decompress === undefined) return sent;
       try {
         const body = await decompress(sent, { maxOutputLength: maxDecompressedBytes });
@@ -87,6 +96,8 @@ export default fp<BodyLimits>(
         }
         if (error instanceof TooBusy) throw error;
         throw new BadCompression(encoding, (error as Error).message);
+      } finally {
+        buffers.give(sent);
       }
     });
     app.addHook("onResponse", async (request) => release(request));

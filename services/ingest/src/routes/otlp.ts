@@ -35,7 +35,7 @@ export default async function otlpRoutes(app: FastifyInstance, { receiver }: { r
         const encoding = encodingOf(request.headers["content-type"]) as Encoding;
         const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
         reply.type(CONTENT_TYPES[encoding]);
-        return receiver.receive({
+        const answer = receiver.receive({
           visit: request.visit!,
           signal,
           encoding,
@@ -49,6 +49,7 @@ export default async function otlpRoutes(app: FastifyInstance, { receiver }: { r
             });
           },
         });
+        return answer.finally(() => request.bodyRead());
       },
     });
   }

@@ -1,3 +1,4 @@
+import { Readable } from "node:stream";
 import { Agent, request } from "undici";
 
 const HEADERS_TIMEOUT_MS = 120_000;
@@ -79,7 +80,7 @@ export class ClickHouse {
   async insert(
     table: string,
     columns: readonly string[],
-    body: Buffer,
+    body: readonly Buffer[],
     token: string,
     signal: AbortSignal,
   ): Promise<void> {
@@ -103,19 +104,22 @@ export class ClickHouse {
     return tables.filter((table) => !found.has(table));
   }
 
-  private async post(query: URLSearchParams, body: Buffer | string, signal: AbortSignal): Promise<string> {
+  private async post(query: URLSearchParams, body: readonly Buffer[] | string, signal: AbortSignal): Promise<string> {
+    const isText = typeof body === "string";
+    const bytes = isText ? Buffer.byteLength(body) : body.reduce((sum, piece) => sum + piece.length, 0);
     const response = await request(`${this.origin}/?${query}`, {
       method: "POST",
-      headers: this.headers,
-      body,
+      // An insert that ends early is known by its length.
+      headers: { ...this.headers, "content-length": String(bytes) },
+      body: isText ? body : Readable.from(body, { objectMode: false }),
       signal,
       dispatcher: this.agent,
     });
-    const text = await response.body.text();
+    const answer = await response.body.text();
     const header = response.headers["x-clickhouse-exception-code"];
-    if (response.statusCode === 200 && header === undefined) return text;
-    const code = Number(header ?? /Code: (\d+)/.exec(text)?.[1] ?? 0);
-    throw new ClickHouseError(code, text.slice(0, MAX_ERROR_BYTES).trim() || `HTTP ${response.statusCode}`);
+    if (response.statusCode === 200 && header === undefined) return answer;
+    const code = Number(header ?? /Code: (\d+)/.exec(answer)?.[1] ?? 0);
+    throw new ClickHouseError(code, answer.slice(0, MAX_ERROR_BYTES).trim() || `HTTP ${response.statusCode}`);
   }
 
   async close(): Promise<void> {
