@@ -12,6 +12,7 @@ import { MetricRows, type TimeWindow } from "./metric-rows.ts";
 import { LabelOwner } from "./record-labels.ts";
 import { type Reason, Rejections } from "./rejections.ts";
 import { SeriesBook } from "./series.ts";
+import { type IdHash, SeriesIds } from "./series-ids.ts";
 import { SpanRows } from "./span-rows.ts";
 import { createTables, TABLE_ORDER } from "./tables.ts";
 
@@ -63,6 +64,8 @@ export interface DecoderOptions {
   readonly now: () => number;
   /** False sends everything through the walkers, which the tests compare the kernel with. */
   readonly kernel?: boolean;
+  /** In place of xxHash64 over a series' canonical text, for tests. */
+  readonly hash?: IdHash;
 }
 
 /**
@@ -77,6 +80,7 @@ export class Decoder {
   private readonly identities: Identities;
   private readonly guard: Cardinality;
   private readonly scrubber: Scrubber;
+  private readonly ids: SeriesIds;
   private readonly book: SeriesBook;
   private readonly metrics: MetricRows;
   private readonly spans: SpanRows;
@@ -98,8 +102,9 @@ export class Decoder {
     }
     this.identities = new Identities(MAX_RESOURCES, this.scrubber);
     const { identities } = this;
+    this.ids = new SeriesIds(options.hash);
     this.guard = new Cardinality(options.limits ?? DEFAULT_LIMITS);
-    this.book = new SeriesBook(options.maxSeries, this.guard, this.scrubber);
+    this.book = new SeriesBook(options.maxSeries, this.guard, this.scrubber, this.ids);
     this.metrics = new MetricRows(
       this.tables,
       identities,
@@ -121,6 +126,11 @@ export class Decoder {
   /** Series of generic metrics that were seen within the window of their budgets. */
   get liveSeries(): number {
     return this.guard.series;
+  }
+
+  /** Times that two series had one hash: the second got another id. */
+  get idCollisions(): number {
+    return this.ids.collisions;
   }
 
   /** Rows that came the short way, since the start. */

@@ -10,9 +10,10 @@ import {
   OVERFLOW_ATTRIBUTE,
   OVERFLOW_VALUE,
 } from "./cardinality.ts";
-import { quickHash, xxHash64 } from "./hash.ts";
+import { quickHash } from "./hash.ts";
 import { canonical, canonicalKey, type Identity, identify, runtimeOf } from "./identity.ts";
 import { classify, type Route } from "./routing.ts";
+import type { IdOwner, SeriesIds } from "./series-ids.ts";
 
 /** What a cumulative series had reached at its last point. */
 export interface Reached {
@@ -54,6 +55,8 @@ interface Entry {
 export interface MetricContext {
   /** Unique in this process. */
   readonly number: number;
+  /** Text that is equal exactly when metric, scope and resource are. */
+  readonly key: string;
   /** Whose rows these are: of a process over the limit, its instance is marked. */
   identity: Identity;
   /** The same, unmarked. */
@@ -104,6 +107,7 @@ export class SeriesBook {
   private readonly limit: number;
   private readonly guard: Cardinality;
   private readonly scrubber: Scrubber;
+  private readonly ids: SeriesIds;
   /** The entry of the point before this one, or a stand-in: `undefined` when that point had none. */
   private previous: Entry | undefined;
   /** Raw bytes remembered: many lead to one series where values were taken out of them. */
@@ -111,7 +115,8 @@ export class SeriesBook {
   private nextContext = 1;
   size = 0;
 
-  constructor(limit: number, guard: Cardinality, scrubber: Scrubber) {
+  constructor(limit: number, guard: Cardinality, scrubber: Scrubber, ids: SeriesIds) {
+    this.ids = ids;
     this.limit = limit;
     this.guard = guard;
     this.scrubber = scrubber;
@@ -125,6 +130,7 @@ export class SeriesBook {
       const route = classify(header);
       context = {
         number: this.nextContext++,
+        key: metricKey(identity, scopeName, scopeVersion, header),
         identity,
         ownIdentity: identity,
         scopeName,
@@ -187,6 +193,7 @@ export class SeriesBook {
   trim(): boolean {
     if (this.size <= this.limit && this.forms <= 2 * this.limit) return false;
     this.contexts.clear();
+    this.ids.clear();
     this.guard.sweep();
     this.previous = undefined;
     this.forms = 0;
@@ -209,10 +216,13 @@ export class SeriesBook {
     const key = canonicalKey(attributes);
     const known = context.byKey.get(key);
     if (known !== undefined) return this.admitted(context, known);
-    const series = newSeries(context, attributes, key);
+    const owner: IdOwner = { metric: context.key, attributes: key };
+    const id = this.ids.idOf(owner);
+    const series = newSeries(attributes, id);
     const admitted = this.claim(context, series);
     // What is not admitted is not remembered either, or memory would grow with it.
     if (admitted === series) {
+      this.ids.take(id, owner);
       context.byKey.set(key, series);
       this.size++;
     }
@@ -240,7 +250,7 @@ export class SeriesBook {
     guard.fold(budget);
     let into = budget.forms.get(form) as Series | undefined;
     if (into === undefined) {
-      into = markedSeries(context);
+      into = markedSeries(context, this.ids);
       budget.forms.set(form, into);
     }
     return into;
@@ -274,11 +284,14 @@ export class SeriesBook {
   }
 }
 
-function newSeries(context: MetricContext, attributes: readonly Attribute[], key: string): Series {
-  const { header, scopeName, scopeVersion, identity } = context;
+/** Text that is equal exactly when metric, scope and resource are. */
+function metricKey(identity: Identity, scopeName: string, scopeVersion: string, header: MetricHeader): string {
   const { name, unit, kind, temporality, monotonic } = header;
-  const parts = [name, unit, kind, temporality, monotonic, scopeName, scopeVersion];
-  const id = xxHash64(`${parts.join("\0")}\0${identity.key}\0${key}`);
+  const parts = [name, unit, kind, temporality, String(monotonic), scopeName, scopeVersion, identity.key];
+  return parts.map((part) => `${part.length}:${part}`).join("");
+}
+
+function newSeries(attributes: readonly Attribute[], id: bigint): Series {
   return {
     attributes,
     get: new Map(attributes),
@@ -293,12 +306,16 @@ function newSeries(context: MetricContext, attributes: readonly Attribute[], key
 }
 
 /** The one series that all points of this metric and form over the budget are added to: of the service, of no process. */
-function markedSeries(context: MetricContext): Series {
+function markedSeries(context: MetricContext, ids: SeriesIds): Series {
   const resource: readonly Attribute[] = [["service.name", context.identity.service]];
   const identity = identify(-1, canonicalKey(resource), resource);
   const attributes: readonly Attribute[] = [[OVERFLOW_ATTRIBUTE, "true"]];
-  const home: MetricContext = { ...context, identity, ownIdentity: identity, scopeName: "", scopeVersion: "" };
-  return { ...newSeries(home, attributes, canonicalKey(attributes)), home };
+  const key = metricKey(identity, "", "", context.header);
+  const home: MetricContext = { ...context, key, identity, ownIdentity: identity, scopeName: "", scopeVersion: "" };
+  const owner: IdOwner = { metric: key, attributes: canonicalKey(attributes) };
+  const id = ids.idOf(owner);
+  ids.take(id, owner);
+  return { ...newSeries(attributes, id), home };
 }
 
 function sameBytes(raw: DataView, view: DataView, start: number, end: number): boolean {
