@@ -215,6 +215,7 @@ export async function buildApp(
     clickhouse: () => reach.state,
     inserting: () => writer.healthy,
     stopping: () => stopping,
+    checkToken: (authorization) => sources.check(authorization),
   });
 
   const own = new OwnReports({

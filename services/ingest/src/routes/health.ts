@@ -1,4 +1,5 @@
 import type { FastifyInstance } from "fastify";
+import { isLoopback } from "../config.ts";
 import type { DurableLog } from "../log/durable-log.ts";
 import type { Reachability } from "../writer/reach.ts";
 
@@ -9,6 +10,8 @@ export interface HealthOptions {
   /** ClickHouse took the last inserts that were tried. */
   readonly inserting: () => boolean;
   readonly stopping: () => boolean;
+  /** Throws Unauthorized. */
+  readonly checkToken: (authorization: string | undefined) => void;
 }
 
 /**
@@ -16,7 +19,7 @@ export interface HealthOptions {
  * in the way, though data goes on being acknowledged until the log is full. /metrics: Prometheus text.
  */
 export default async function healthRoutes(app: FastifyInstance, options: HealthOptions): Promise<void> {
-  const { log, clickhouse, inserting, stopping } = options;
+  const { log, clickhouse, inserting, stopping, checkToken } = options;
   app.get("/healthz", async () => ({ status: "ok" }));
   app.get("/readyz", async (_request, reply) => {
     const reachable = clickhouse();
@@ -36,7 +39,9 @@ export default async function healthRoutes(app: FastifyInstance, options: Health
       keptAside: await log.keptAside(),
     };
   });
-  app.get("/metrics", async (_request, reply) => {
+  app.get("/metrics", async (request, reply) => {
+    // It names services and sources: from another machine it takes a token, as sending does.
+    if (!isLoopback(request.socket.remoteAddress ?? "")) checkToken(request.headers.authorization);
     const { registry } = app.telemetry;
     reply.type(registry.contentType);
     return registry.metrics();

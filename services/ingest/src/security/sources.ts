@@ -115,6 +115,11 @@ export class Sources {
     return new Visit(source.use, source.services, Math.min(maxBodyBytes, source.limits.maxBodyBytes ?? maxBodyBytes));
   }
 
+  /** Whether who shows this `Authorization` may see what is only for known sources; no limit counts. Throws Unauthorized. */
+  check(authorization: string | undefined): void {
+    if (this.open === undefined) this.find(authorization);
+  }
+
   private find(authorization: string | undefined): Source {
     const token = /^bearer +(.+)$/i.exec(authorization ?? "")?.[1]?.trim() ?? "";
     if (token.length > MAX_TOKEN_CHARACTERS) throw new Unauthorized();

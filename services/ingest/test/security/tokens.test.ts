@@ -120,6 +120,17 @@ describe("who may send", () => {
   });
 });
 
+test("/metrics names services and sources: from another machine it takes a token, the health checks do not", async () => {
+  const token = await createToken(file, { name: "shop" });
+  ingest = await TestIngest.start({ tokensFile: file });
+  const from = (url: string, remoteAddress: string, authorization = "") =>
+    ingest!.app.inject({ url, remoteAddress, headers: { authorization } }).then(({ statusCode }) => statusCode);
+  expect(await from("/metrics", "127.0.0.1")).toBe(200);
+  expect(await from("/metrics", "192.0.2.1")).toBe(401);
+  expect(await from("/metrics", "192.0.2.1", `Bearer ${token}`)).toBe(200);
+  expect(await from("/healthz", "192.0.2.1")).toBe(200);
+});
+
 describe("without a restart", () => {
   test("a changed file is seen: a new token is taken, a revoked one refused", async () => {
     const first = await createToken(file, { name: "first" });
