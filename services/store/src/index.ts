@@ -6,6 +6,7 @@ export {
   type StoreClientOptions,
   type StoreUrl,
 } from "./client.ts";
+export { type Cluster, clusterSchema, localTable, onCluster } from "./cluster.ts";
 export { type ExponentialMerge, exponentialQuantile, mergeExponential } from "./exponential-histogram.ts";
 export { type MigrateOptions, type MigrateResult, MigrationError, migrate } from "./migrate.ts";
 export { type Migration, readMigrations } from "./migrations.ts";

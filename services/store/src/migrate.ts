@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { createStoreClient, parseStoreUrl, type StoreClient, urlOfClient } from "./client.ts";
+import { localTable, onCluster } from "./cluster.ts";
 import { type Migration, readMigrations } from "./migrations.ts";
 import { completeRetention, type Retention, withRetention } from "./retention.ts";
 
@@ -23,6 +24,8 @@ export interface MigrateOptions {
   retention?: Partial<Retention>;
   /** Called before each migration that is applied. */
   onProgress?: (step: { number: number; name: string; total: number }) => void;
+  /** A cluster of the servers' configuration: tables are made on all of its nodes. Without one, on this server alone. */
+  cluster?: string | undefined;
   /** Directory of the SQL files; the package's own unless a test says otherwise. */
   directory?: string;
 }
@@ -55,9 +58,15 @@ export async function migrate(target: string | StoreClient, options: MigrateOpti
   const { database } = parseStoreUrl(url);
   const root = createStoreClient(url, { database: "default" });
   const client = createStoreClient(url);
+  const { cluster } = options;
+  const run = async (statement: string): Promise<void> => {
+    const forms = cluster === undefined ? [statement] : onCluster(statement, { name: cluster, database });
+    for (const form of forms) await command(client, form);
+  };
+  const everywhere = cluster === undefined ? "" : ` ON CLUSTER '${cluster}'`;
   try {
-    await command(root, `CREATE DATABASE IF NOT EXISTS \`${database.replaceAll("`", "\\`")}\``);
-    await command(client, MIGRATIONS_TABLE);
+    await command(root, `CREATE DATABASE IF NOT EXISTS \`${database.replaceAll("`", "\\`")}\`${everywhere}`);
+    await run(MIGRATIONS_TABLE);
     const done = await appliedMigrations(client);
     check(done, migrations, database);
     const applied: number[] = [];
@@ -66,7 +75,7 @@ export async function migrate(target: string | StoreClient, options: MigrateOpti
       options.onProgress?.({ number: migration.number, name: migration.name, total: migrations.length });
       for (const [index, statement] of migration.statements.entries()) {
         for (const text of await repeated(client, statement, `migration:${migration.number}:${index}`)) {
-          await command(client, withRetention(text, retention));
+          await run(withRetention(text, retention));
         }
       }
       const { name, checksum } = migration;
@@ -74,7 +83,7 @@ export async function migrate(target: string | StoreClient, options: MigrateOpti
       await client.insert({ table: "schema_migrations", values, format: "JSONEachRow" });
       applied.push(migration.number);
     }
-    await applyRetention(client, migrations, retention);
+    await applyRetention(client, migrations, retention, cluster === undefined ? undefined : run);
     return { applied, version: migrations.at(-1)?.number ?? 0 };
   } finally {
     await Promise.all([root.close(), client.close()]);
@@ -120,7 +129,12 @@ function check(done: Map<number, { name: string; checksum: string }>, migrations
 }
 
 /** Changes the TTL of tables whose retention is not the wanted one; old parts expire as they are merged or dropped. */
-async function applyRetention(client: StoreClient, migrations: Migration[], retention: Retention): Promise<void> {
+async function applyRetention(
+  client: StoreClient,
+  migrations: Migration[],
+  retention: Retention,
+  onNodes: ((statement: string) => Promise<void>) | undefined,
+): Promise<void> {
   const result = await client.query({
     query:
       "SELECT name, engine_full FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree'",
@@ -135,9 +149,12 @@ async function applyRetention(client: StoreClient, migrations: Migration[], rete
     if (table === undefined || ttl === undefined) continue;
     const wanted = withRetention(ttl, retention);
     const days = /INTERVAL (\d+) DAY/.exec(wanted)?.[1];
-    const present = /toIntervalDay\((\d+)\)/.exec(engines.get(table) ?? "")?.[1];
+    const present = /toIntervalDay\((\d+)\)/.exec(
+      engines.get(onNodes === undefined ? table : localTable(table)) ?? "",
+    )?.[1];
     if (present === undefined || present === days) continue;
-    await command(client, `ALTER TABLE ${table} MODIFY TTL ${wanted} SETTINGS materialize_ttl_after_modify = 0`);
+    const change = `ALTER TABLE ${table} MODIFY TTL ${wanted} SETTINGS materialize_ttl_after_modify = 0`;
+    await (onNodes === undefined ? command(client, change) : onNodes(change));
   }
 }
 

@@ -91,24 +91,29 @@ export async function startTidemark(settings: Settings, options: StartOptions): 
 /** A ClickHouse server that is away at the start is no reason to refuse data: the ingest keeps it, the tables are made later. */
 async function migrateOrExplain(addresses: Urls, settings: Settings, options: StartOptions): Promise<void> {
   try {
-    await migrate(addresses.clickhouseWriter);
+    await migrate(addresses.clickhouseWriter, { cluster: clusterOf(settings, options.env) });
   } catch (error) {
     if (!settings.clickhouseUrl || !isConnectionError(error)) throw error;
     options.report(
       `ClickHouse at ${withoutPassword(settings.clickhouseUrl)} does not answer yet (${(error as Error).message}). ` +
         "Data is accepted and kept; the tables are made as soon as it answers.",
     );
-    void migrateLater(addresses, options);
+    void migrateLater(addresses, settings, options);
   }
 }
 
 const MIGRATE_RETRY_MS = 5_000;
 
-async function migrateLater(addresses: Urls, { report }: StartOptions): Promise<void> {
+/** The embedded engine is never part of a cluster. */
+function clusterOf({ clickhouseUrl }: Settings, env: NodeJS.ProcessEnv): string | undefined {
+  return clickhouseUrl === undefined ? undefined : env.TIDEMARK_CLICKHOUSE_CLUSTER || undefined;
+}
+
+async function migrateLater(addresses: Urls, settings: Settings, { report, env }: StartOptions): Promise<void> {
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, MIGRATE_RETRY_MS).unref());
     try {
-      await migrate(addresses.clickhouseWriter);
+      await migrate(addresses.clickhouseWriter, { cluster: clusterOf(settings, env) });
       report("ClickHouse answers; the tables are up to date.");
       return;
     } catch (error) {

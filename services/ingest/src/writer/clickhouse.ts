@@ -92,6 +92,8 @@ export class ClickHouse {
       insert_deduplicate: "1",
       deduplicate_blocks_in_dependent_materialized_views: "1",
       async_insert: "0",
+      // On a cluster: answered after every shard has its rows, so that a failure of one is seen here and tried again.
+      distributed_foreground_insert: "1",
     });
     await this.post(query, body, signal);
   }

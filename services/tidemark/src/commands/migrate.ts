@@ -10,6 +10,7 @@ export async function migrate(flags: SettingsFlags): Promise<void> {
   const { clickhouseWriter } = urls(settings, settings.clickhouseUrl ? "" : writerPassword(settings.dataDir));
   say(`Bringing the tables at ${withoutPassword(clickhouseWriter)} up to date ...`);
   await migrateStore(clickhouseWriter, {
+    cluster: process.env.TIDEMARK_CLICKHOUSE_CLUSTER || undefined,
     onProgress: ({ number, name, total }) => say(`  ${number} of ${total}: ${name}`),
   });
   say("The tables are up to date.");

@@ -36,6 +36,8 @@ export async function startLab({ running, settings, postgres, exportIntervalSeco
     [NODE_PORT, DJANGO_PORT, ASGI_PORT],
     "127.0.0.1",
   );
+  // Somebody may stand between the services and the ingest, a recorder for example.
+  const endpoint = env.TIDEMARK_DEMO_ENDPOINT || running.urls.otlp;
   const services = labServices({
     python: defaultPython(env),
     nodePort,
@@ -43,7 +45,7 @@ export async function startLab({ running, settings, postgres, exportIntervalSeco
     asgiPort,
     databaseUrl: postgres.databaseUrl,
     eventsDatabaseUrl: postgres.eventsDatabaseUrl,
-    endpoint: running.urls.otlp,
+    endpoint,
     token: settings.token,
     exportIntervalSeconds,
   });
@@ -74,7 +76,7 @@ export async function startLab({ running, settings, postgres, exportIntervalSeco
         name: "load",
         command: process.execPath,
         args,
-        env: { ...base, ...tokens, TIDEMARK_ENDPOINT: running.urls.otlp },
+        env: { ...base, ...tokens, TIDEMARK_ENDPOINT: endpoint },
       });
     },
     silence: async () => {
