@@ -7,6 +7,8 @@ import type { Visit } from "../security/sources.ts";
 
 /** Compressed flag and length before a message. Source: gRPC over HTTP/2, "Length-Prefixed-Message". */
 export const MESSAGE_PREFIX_BYTES = 5;
+/** What a sender has to end its stream after a refusal, before it is ended. */
+const STOP_MS = 1_000;
 
 /**
  * One call from its headers to its last byte: counts what arrives, as it arrives, against the limit of all requests in
@@ -22,10 +24,7 @@ export class CallArrival {
   constructor(stream: ServerHttp2Stream, heldBytes: HeldBytes) {
     this.stream = stream;
     this.heldBytes = heldBytes;
-    stream.once("close", () => {
-      heldBytes.give(this.held);
-      this.held = 0;
-    });
+    stream.once("close", () => this.release());
   }
 
   get sentBytes(): number {
@@ -57,9 +56,19 @@ export class CallArrival {
     this.held += bytes;
   }
 
-  /** Asks the sender to stop sending after its status. Source: RFC 9113, section 8.1. */
+  private release(): void {
+    this.heldBytes.give(this.held);
+    this.held = 0;
+  }
+
+  /**
+   * After a refusal: gives back what the call held and ends its stream when the sender does not. At once it would be legal
+   * (RFC 9113, section 8.1), but clients on Node 22 lose the status by it.
+   */
   stop(): void {
-    this.stream.close(constants.NGHTTP2_NO_ERROR);
+    this.release();
+    const timer = setTimeout(() => this.stream.close(constants.NGHTTP2_NO_ERROR), STOP_MS);
+    this.stream.once("close", () => clearTimeout(timer));
   }
 
   /** Tells the code the call ends or has ended with: CANCELLED when the sender left before it was told one. */
@@ -67,7 +76,8 @@ export class CallArrival {
     const ended = () => {
       const { rstCode, sentHeaders, sentTrailers } = this.stream;
       const told = Number(sentTrailers?.["grpc-status"] ?? sentHeaders?.["grpc-status"] ?? Number.NaN);
-      tell(rstCode === 0 && !Number.isNaN(told) ? told : status.CANCELLED);
+      const unheard = Number.isNaN(told) || (told === status.OK && rstCode !== constants.NGHTTP2_NO_ERROR);
+      tell(unheard ? status.CANCELLED : told);
     };
     if (this.stream.destroyed) ended();
     else this.stream.once("close", ended);
