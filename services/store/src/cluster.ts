@@ -58,6 +58,9 @@ export function onCluster(statement: string, cluster: Cluster): string[] {
   }
   if (/^CREATE OR REPLACE VIEW \w+ /.test(text)) return [text.replace(/^(CREATE OR REPLACE VIEW \w+)/, `$1${clause}`)];
   if (/^DROP VIEW IF EXISTS \w+/.test(text)) return [text.replace(/^(DROP VIEW IF EXISTS \w+)/, `$1${clause}`)];
+  if (/^ALTER TABLE \w+_mv\s+MODIFY QUERY/.test(text)) {
+    return [localised(text).replace(/^(ALTER TABLE \w+)/, `$1${clause}`)];
+  }
   // Counts what is stored already, through the distributed tables: run once, by whoever migrates.
   if (/^INSERT INTO \w+ /.test(text)) return [text];
   const alter = /^ALTER TABLE (\w+)([\s\S]*)$/.exec(text);

@@ -50,6 +50,9 @@ test("a materialized view stays on its node, a view reads the whole cluster", ()
   expect(onCluster(view, CLUSTER)).toEqual([
     "CREATE MATERIALIZED VIEW IF NOT EXISTS samples_1h_mv ON CLUSTER 'tidemark' TO samples_1h_local AS SELECT ts FROM samples_1m_local AS r",
   ]);
+  expect(onCluster("ALTER TABLE samples_1h_mv MODIFY QUERY\nSELECT ts FROM samples_1m", CLUSTER)).toEqual([
+    "ALTER TABLE samples_1h_mv ON CLUSTER 'tidemark' MODIFY QUERY\nSELECT ts FROM samples_1m_local AS samples_1m",
+  ]);
   expect(onCluster("CREATE OR REPLACE VIEW v AS SELECT 1 FROM samples", CLUSTER)).toEqual([
     "CREATE OR REPLACE VIEW v ON CLUSTER 'tidemark' AS SELECT 1 FROM samples",
   ]);
