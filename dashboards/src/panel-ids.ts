@@ -7,6 +7,7 @@ export const DASHBOARDS = {
   compare: "tidemark-compare",
   node: "tidemark-node",
   django: "tidemark-django",
+  ingest: "tidemark-ingest",
 } as const;
 
 export const PANELS = {
@@ -18,4 +19,9 @@ export const PANELS = {
   busyThreads: 311,
   threadWait: 312,
   listenQueue: 321,
+  ingestReports: 415,
+  rejections: 424,
+  ingestLag: 434,
+  ingestLog: 435,
+  overflow: 452,
 } as const;

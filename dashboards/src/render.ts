@@ -1,6 +1,7 @@
 import { stringify } from "yaml";
 import { compare } from "./dashboards/compare.ts";
 import { django } from "./dashboards/django.ts";
+import { ingest } from "./dashboards/ingest.ts";
 import { buildDashboard } from "./dashboards/layout.ts";
 import { node } from "./dashboards/node.ts";
 import { overview } from "./dashboards/overview.ts";
@@ -16,7 +17,7 @@ const PROVISIONING = "infra/grafana/provisioning";
 /** Every generated file: path from the repository's root -> content. Needs the foundation SDK; the package's entry does not. */
 export function renderFiles(): ReadonlyMap<string, string> {
   const files = new Map<string, string>();
-  for (const spec of [overview, compare, node, django]) {
+  for (const spec of [overview, compare, node, django, ingest]) {
     files.set(`dashboards/grafana/${spec.uid}.json`, `${JSON.stringify(buildDashboard(spec), null, 2)}\n`);
   }
   files.set(`${PROVISIONING}/alerting/tidemark.yaml`, yaml(alertRulesFile(RULES)));

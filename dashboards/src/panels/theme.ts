@@ -2,6 +2,9 @@
 export const NODE = { light: "#96D98D", main: "#56A64B", dark: "#19730E" } as const;
 export const DJANGO = { light: "#8AB8FF", main: "#3274D9", dark: "#1250B0" } as const;
 
+/** Tidemark's own services: neither runtime's hue. */
+export const OWN = { light: "#CA95E5", main: "#8F5FD1", dark: "#5C2E91" } as const;
+
 /** Colour of a series by regular expression on its name; the last that matches wins. */
 export type SeriesColours = Readonly<Record<string, string>>;
 

@@ -47,6 +47,9 @@ export interface Rule {
   readonly panelId: number;
 }
 
+/** Window and waiting times of a rule. */
+export type Timing = Pick<Rule, "windowSeconds" | "forSeconds" | "keepFiringSeconds">;
+
 /** Windows and waiting times; thresholds are the same in every profile. */
 export type Profile = "production" | "demo";
 

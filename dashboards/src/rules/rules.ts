@@ -1,6 +1,7 @@
 import { bucketQuantile } from "@tidemark/store";
 import { DASHBOARDS, PANELS } from "../panel-ids.ts";
-import type { Profile, Rule } from "./rule.ts";
+import { ingestRules } from "./ingest.ts";
+import type { Profile, Rule, Timing } from "./rule.ts";
 
 const RESOURCES = "tidemark.resource_samples";
 const RUNBOOK = "dashboards/runbooks.md";
@@ -15,23 +16,22 @@ const LOOP = "kind = 'event_loop' AND name NOT LIKE 'worker-%'";
 const REQUEST_THREADS = "kind IN ('thread_pool', 'worker') AND name NOT IN ('fast', 'slow')";
 const P95 = bucketQuantile("sumMap(wait_buckets)", 0.95);
 
-interface Timing {
-  readonly windowSeconds: number;
-  readonly forSeconds: number;
-  readonly keepFiringSeconds: number;
-}
-
-/** Production windows cover at least six exports of 10 s; the demo exports each second and has phases of about 15 s. */
-const TIMING: Record<Profile, Record<"wait" | "instant" | "absent", Timing>> = {
+/**
+ * Production windows cover at least six exports of 10 s; the demo exports each second and has phases of about 15 s. `own` is for what the
+ * ingest says about itself: every 10 s in both.
+ */
+const TIMING: Record<Profile, Record<"wait" | "instant" | "absent" | "own", Timing>> = {
   production: {
     wait: { windowSeconds: 120, forSeconds: 120, keepFiringSeconds: 120 },
     instant: { windowSeconds: 60, forSeconds: 0, keepFiringSeconds: 60 },
     absent: { windowSeconds: 3600, forSeconds: 60, keepFiringSeconds: 0 },
+    own: { windowSeconds: 60, forSeconds: 60, keepFiringSeconds: 60 },
   },
   demo: {
     wait: { windowSeconds: 8, forSeconds: 2, keepFiringSeconds: 4 },
     instant: { windowSeconds: 10, forSeconds: 0, keepFiringSeconds: 4 },
     absent: { windowSeconds: 600, forSeconds: 30, keepFiringSeconds: 0 },
+    own: { windowSeconds: 30, forSeconds: 0, keepFiringSeconds: 10 },
   },
 };
 
@@ -49,7 +49,7 @@ function settled(windowSeconds: number): string {
  * queueing time has grown tenfold in an M/M/1 queue (W = S / (1 - U)).
  */
 export function rulesFor(profile: Profile): readonly Rule[] {
-  const { wait, instant, absent } = TIMING[profile];
+  const { wait, instant, absent, own } = TIMING[profile];
   return [
     {
       id: "tidemark-event-loop-wait",
@@ -280,6 +280,7 @@ HAVING count() >= ${MIN_EXPORTS}`,
       dashboard: DASHBOARDS.overview,
       panelId: PANELS.freshness,
     },
+    ...ingestRules(own, absent),
   ];
 }
 

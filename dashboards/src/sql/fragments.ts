@@ -4,6 +4,9 @@ export const VARIABLE_FILTER = ["runtime", "service", "instance"].map(variableFi
 /** The same where a table has no column `instance`, or where processes must not be told apart. */
 export const SERVICE_FILTER = ["runtime", "service"].map(variableFilter).join(" AND ");
 
+/** The same where only the service is known: the ingest's numbers about who sends. */
+export const SOURCE_FILTER = variableFilter("service");
+
 /** One variable's condition; kept simple because the plugin splits the arguments by brackets and commas. */
 function variableFilter(name: string): string {
   return `$__conditionalAll(${name} IN (\${${name}:singlequote}), $${name})`;

@@ -297,6 +297,9 @@ export async function writeStory(writer: StoreClient, times: StoryTimes, periodS
       }
     }
   });
+  const own = ownMetrics(times);
+  samples.push(...own.samples);
+  for (const each of own.series) series.set(each.series_id, each);
   const insert = (table: string, values: object[]) => writer.insert({ table, values, format: "JSONEachRow" });
   await insert("resource_samples", resources);
   await insert("http_requests", requests);
@@ -313,6 +316,7 @@ export async function writeStory(writer: StoreClient, times: StoryTimes, periodS
   await insert("connection_memory", connections);
   await insert("samples", samples);
   await insert("exp_histograms", histograms);
+  await insert("histograms", own.histograms);
   await insert("series", [...series.values()]);
   await insert("otel_logs", [
     ...times.phases.map((phase) => annotation(phase)),
@@ -323,6 +327,64 @@ export async function writeStory(writer: StoreClient, times: StoryTimes, periodS
     alert(times, "recovered", 130),
     { ...alert(times, "firing", 150), fingerprint: "b" },
   ]);
+}
+
+/** What a healthy ingest says about itself every 10 s of the story: one point in 500 is rejected, one in 250 over a budget. */
+function ownMetrics({ from, to }: StoryTimes) {
+  const samples: object[] = [];
+  const histograms: object[] = [];
+  const series = new Map<string, { readonly series_id: string }>();
+  const seriesOf = (metric: string, attributes: Record<string, string>, kind: string): object => {
+    const series_id = String(hash(`${metric} ${JSON.stringify(attributes)}`));
+    const who = { metric, service: "tidemark-ingest", series_id };
+    const instance = "5f0c1b7e-0000-4000-8000-000000000000";
+    series.set(series_id, { ...who, instance, kind, attributes, last_seen: stamp(to.getTime()).slice(0, 19) } as {
+      series_id: string;
+    });
+    return who;
+  };
+  for (let at = from.getTime() + 10_000; at <= to.getTime(); at += 10_000) {
+    const ts = stamp(at);
+    const number = (name: string, value: number, attributes: Record<string, string> = {}) => {
+      samples.push({ ...seriesOf(name, attributes, "gauge"), ts, m: Math.round(value * 1000), e: -3 });
+    };
+    const ingest = (name: string, value: number, attributes: Record<string, string> = {}) =>
+      number(`tidemark.ingest.${name}`, value, attributes);
+    const spread = (name: string, bounds: number[], buckets: number[], sum: number, attributes = {}) => {
+      const count = buckets.reduce((total, each) => total + each, 0);
+      const who = seriesOf(`tidemark.ingest.${name}`, attributes, "histogram");
+      histograms.push({ ...who, ts, count, sum, min: null, max: null, bounds, buckets });
+    };
+    for (const { service } of SERVICES) {
+      ingest("points", 500, { "tidemark.signal": "metrics", "tidemark.source": service });
+      ingest("io", 40_000, { "tidemark.signal": "metrics", "tidemark.source": service });
+    }
+    ingest("requests", 20, {
+      "tidemark.signal": "metrics",
+      "network.protocol.name": "http",
+      "tidemark.status": "200",
+    });
+    ingest("rejected", 2, { "tidemark.signal": "metrics", "tidemark.rejected.reason": "too_old" });
+    ingest("overflow", 2, {
+      "tidemark.source": "bookshop-node",
+      "tidemark.overflow.metric": "carts",
+      "tidemark.overflow.outcome": "folded",
+    });
+    ingest("series", 400);
+    ingest("insert.failures", 0, { "db.collection.name": "samples" });
+    ingest("queue.size", 20_000);
+    ingest("queue.limit", 2 ** 31);
+    ingest("queue.age", 0.7);
+    ingest("clickhouse.up", 1);
+    number("process.cpu.time", 0.5, { "cpu.mode": "user" });
+    number("process.memory.usage", 1e8);
+    number("nodejs.eventloop.delay.max", 0.03);
+    spread("acknowledge.duration", [0.001, 0.01, 0.1], [0, 18, 2, 0], 0.2);
+    spread("sync.duration", [0.001, 0.01, 0.1], [10, 10, 0, 0], 0.1);
+    spread("insert.duration", [0.01, 0.1, 1], [5, 5, 0, 0], 0.4, { "db.collection.name": "samples" });
+    spread("insert.rows", [10, 100, 1000], [0, 5, 5, 0], 1_000, { "db.collection.name": "samples" });
+  }
+  return { samples, histograms, series: [...series.values()] };
 }
 
 function annotation(phase: StoryTimes["phases"][number]): object {

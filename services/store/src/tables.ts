@@ -58,6 +58,8 @@ export const TABLES = {
   metricsHistogram: "otel_metrics_histogram",
   metricsExponentialHistogram: "otel_metrics_exponential_histogram",
   metricsSummary: "otel_metrics_summary",
+  seriesLives: "series_lives",
+  seriesCost: "series_cost",
   schemaMigrations: "schema_migrations",
 } as const;
 export type TableName = (typeof TABLES)[keyof typeof TABLES];

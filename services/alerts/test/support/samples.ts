@@ -40,3 +40,31 @@ export function row({ service, kind, name, instance = `${service}-1`, waits = []
     wait_buckets: buckets,
   };
 }
+
+const OWN_ATTRIBUTES: Readonly<Record<string, (source: string) => Record<string, string>>> = {
+  points: (source) => ({ "tidemark.signal": "metrics", "tidemark.source": source }),
+  rejected: () => ({ "tidemark.signal": "metrics", "tidemark.rejected.reason": "too_old" }),
+  overflow: (source) => ({
+    "tidemark.source": source,
+    "tidemark.overflow.metric": "carts",
+    "tidemark.overflow.outcome": "folded",
+  }),
+};
+
+/** Metrics of the ingest `service` about itself, as it would have stored them at `atMs`; their sender has the same name. */
+export function ownRows(service: string, numbers: Readonly<Record<string, number>>, atMs: number) {
+  return Object.entries(numbers).map(([name, value]) => {
+    const key = { metric: `tidemark.ingest.${name}`, service, series_id: idOf(`${service} ${name}`) };
+    const attributes = OWN_ATTRIBUTES[name]?.(service) ?? {};
+    return {
+      sample: { ...key, ts: clickhouseTime(atMs), m: value, e: 0 },
+      series: { ...key, instance: `${service}-1`, attributes, last_seen: Math.floor(atMs / 1000) },
+    };
+  });
+}
+
+function idOf(text: string): number {
+  let id = 0;
+  for (const char of text) id = (Math.imul(id, 31) + char.charCodeAt(0)) >>> 0;
+  return id;
+}
