@@ -1,6 +1,6 @@
 import { DASHBOARDS, PANELS } from "../panel-ids.ts";
 import { gauges, lines, numbers, rows } from "../panels/panels.ts";
-import { CRITICAL, DJANGO, NODE, OK, OWN, type SeriesColours, shades, WARNING } from "../panels/theme.ts";
+import { CRITICAL, DJANGO, NODE, OK, OWN, type SeriesColours, shades, TABLE_COLOURS, WARNING } from "../panels/theme.ts";
 import { SOURCE_FILTER } from "../sql/fragments.ts";
 import {
   attribute,
@@ -76,9 +76,9 @@ LIMIT 25`,
         }),
         numbers({
           id: 413,
-          title: "Does ClickHouse take the data?",
+          title: "Is ClickHouse there?",
           description:
-            "Whether ClickHouse answered, had its tables and took the last inserts, per ingest, at the last report. While it is away this page gets nothing new either: see when each ingest last reported.",
+            "Whether ClickHouse answered, had its tables and took the last inserts, per ingest, at the last report. While it is away this page gets nothing new either: see how old the last report is.",
           width: 4,
           height: 5,
           unit: "none",
@@ -113,7 +113,7 @@ HAVING count() > 0`,
         }),
         numbers({
           id: PANELS.ingestReports,
-          title: "When did each ingest last report?",
+          title: "How old is the last report?",
           description:
             "Age of the newest report of each ingest at the end of the range. They come every 10 s; above a minute the ingest is gone or cannot reach ClickHouse, and the alert fires.",
           width: 5,
@@ -185,7 +185,7 @@ LIMIT 25`,
       panels: [
         lines({
           id: 431,
-          colours: COLOURS,
+          colours: TABLE_COLOURS,
           title: "How many rows go in?",
           description:
             "Rows per second by table. After an outage this is how fast the log empties: compare with what arrives.",
@@ -206,7 +206,7 @@ LIMIT 25`,
         }),
         lines({
           id: 433,
-          colours: COLOURS,
+          colours: TABLE_COLOURS,
           title: "How many rows does an insert have?",
           description:
             "Mean rows per insert, by table. Many small inserts make many parts: raise TIDEMARK_FLUSH_INTERVAL when ClickHouse merges too much.",
@@ -241,7 +241,7 @@ LIMIT 25`,
         }),
         lines({
           id: 436,
-          colours: COLOURS,
+          colours: TABLE_COLOURS,
           title: "Which inserts fail?",
           description:
             "Failed inserts per second, by table. They are tried again without end; rows refused for good are kept in *.bad files beside the log. Read the ingest's log for ClickHouse's own words.",
@@ -257,8 +257,8 @@ LIMIT 25`,
       panels: [
         lines({
           id: 441,
-          colours: COLOURS,
-          title: "How long does a sender wait for its answer?",
+          colours: { ...COLOURS, "/^disk p50/": DJANGO.light, "/^disk p99/": DJANGO.dark },
+          title: "How long does a sender wait?",
           description:
             "p50 and p99 from the last byte of a request to its data being on disk, and of that the disk's own part (fdatasync). Both high: the disk. Only the first: the processor, or requests that are too large.",
           width: 6,
@@ -274,7 +274,7 @@ LIMIT 25`,
         lines({
           id: 442,
           colours: COLOURS,
-          title: "How much processor does the ingest use?",
+          title: "How much CPU does it use?",
           description: "CPU seconds per second, per ingest. Decoding runs on one core: near 1 add a second ingest.",
           width: 6,
           unit: "none",
@@ -283,7 +283,7 @@ LIMIT 25`,
         lines({
           id: 443,
           colours: COLOURS,
-          title: "How much memory does the ingest hold?",
+          title: "How much memory does it hold?",
           description:
             "Resident memory, per ingest. It grows with live series and with bodies in flight (TIDEMARK_MAX_RECEIVING_BYTES), not with what waits in the log.",
           width: 6,
@@ -293,7 +293,7 @@ LIMIT 25`,
         lines({
           id: 444,
           colours: COLOURS,
-          title: "How late is the ingest's event loop?",
+          title: "How late is its event loop?",
           description:
             "Longest delay of a timer in each report, per ingest. A request waits at most this long before it is looked at; large bodies are decoded in one go.",
           width: 6,
@@ -310,7 +310,7 @@ LIMIT 25`,
           id: 451,
           title: "Which metrics cost most?",
           description:
-            "The 24 hours before now, whatever the range: series, how many of them are new, rows, and an estimate of their bytes (rows times the mean size of a row of their table on disk, rollups not counted). Many new series each day are churn: an attribute that never repeats.",
+            "The 24 hours before now, whatever the range: series, how many of them are new, rows, and an estimate of their bytes (rows, and descriptions of series, times the mean size of one on disk; rollups not counted). Many new series each day are churn: an attribute that never repeats.",
           width: 15,
           height: 11,
           units: {

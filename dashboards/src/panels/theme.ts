@@ -78,6 +78,23 @@ export const KIND_COLOURS: Readonly<Record<string, string>> = {
   channel_layer: "#73BF69",
 };
 
+/** Tables that the ingest writes, by regular expression: generic metrics, subjects, traces and logs, what they refer to. */
+export const TABLE_COLOURS: SeriesColours = {
+  "/^samples/": "#8F5FD1",
+  "/^histograms/": "#C66FBF",
+  "/^exp_histograms/": "#5794F2",
+  "/^summaries/": "#A16A4B",
+  "/^resource_samples/": "#37A2A2",
+  "/^http_requests/": "#3274D9",
+  "/^request_phases/": "#8AB8FF",
+  "/^query_timings/": "#56A64B",
+  "/^connection_memory/": "#96D98D",
+  "/^otel_traces/": "#C4A61C",
+  "/^otel_logs/": "#E0569B",
+  "/^series/": "#5C2E91",
+  "/^query_statements/": "#9FA7B3",
+};
+
 /** Phases of a request, in the order they happen. */
 export const PHASE_COLOURS: Readonly<Record<string, string>> = {
   queue: "#E0569B",

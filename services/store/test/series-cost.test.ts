@@ -73,7 +73,7 @@ test("series_cost says which metric of which service has how many series and row
   const found = await rows<Record<string, unknown>>(
     engine.readerUrl(),
     `SELECT service, metric, stored_in, toUInt32(series) AS series, toUInt32(new_series) AS new_series, toUInt32(marked_series) AS marked_series,
-       toUInt32(samples) AS samples, toUInt32(rows) AS rows, folded, rejected, bytes > 0 AS sized
+       toUInt32(samples) AS samples, toUInt32(rows) AS rows, folded, rejected, row_bytes > 0 AND bytes = row_bytes + series_bytes AND (series_bytes > 0) = (series > 0 AND stored_in = 'samples') AS sized
      FROM series_cost WHERE service IN ('shop', 'web') ORDER BY service, metric`,
   );
   const line = { stored_in: "samples", marked_series: 0, folded: 0, rejected: 0, sized: 1 };
@@ -102,7 +102,7 @@ test("the bytes of all metrics of a table are its size on disk", async () => {
   await client.command({ query: "OPTIMIZE TABLE samples FINAL" });
   const [row] = await rowsOf<{ estimated: number; actual: number }>(
     client,
-    `SELECT (SELECT sum(bytes) FROM series_cost WHERE stored_in = 'samples') AS estimated,
+    `SELECT (SELECT sum(row_bytes) FROM series_cost WHERE stored_in = 'samples') AS estimated,
        (SELECT toFloat64(sum(bytes_on_disk) * (SELECT countIf(ts > now() - INTERVAL 1 DAY) / count() FROM samples)) FROM system.parts WHERE active AND database = currentDatabase() AND table = 'samples') AS actual`,
   );
   expect(row!.estimated).toBeCloseTo(row!.actual, 0);

@@ -23,16 +23,18 @@ SELECT service, metric, series_id, last_seen, last_seen, toUInt8(attributes['ote
 ;
 -- Which series cost what: the last 24 hours by service and metric. A subject table is one line per service under the name of its metric.
 -- `series` were alive at some time of it, `new_series` of them never before in the raw retention. `rows` and `samples` are what was stored in
--- these hours, from the hourly rollups. `bytes` is an estimate: those rows times the mean size on disk of a row of their table on this
--- node, indexes included, rollups not. `folded` and `rejected` are points over the budgets of series, as the ingest counted them.
+-- these hours, from the hourly rollups. `row_bytes` is an estimate: those rows times the mean size on disk of a row of their table on this
+-- node, indexes included, rollups not; `series_bytes` the same for the rows of `series` that say what each of them is; `bytes` both. `folded` and `rejected` are points over the budgets of series, as the ingest counted them.
 CREATE OR REPLACE VIEW series_cost AS
 SELECT traffic.service AS service, traffic.metric AS metric, traffic.stored_in AS stored_in,
        if(traffic.stored_in IN ('samples', 'histograms', 'exp_histograms', 'summaries'), lives.series, traffic.series) AS series,
        if(traffic.stored_in IN ('samples', 'histograms', 'exp_histograms', 'summaries'), lives.new_series, NULL) AS new_series,
        lives.marked_series AS marked_series,
        traffic.samples AS samples, traffic.rows AS rows,
-       traffic.rows * sizes.bytes_per_row AS bytes,
-       traffic.rows * sizes.bytes_per_row / nullIf(sum(traffic.rows * sizes.bytes_per_row) OVER (), 0) AS share,
+       traffic.rows * sizes.bytes_per_row AS row_bytes,
+       lives.series * (SELECT ifNull(sum(bytes_on_disk) / sum(rows), 0) FROM system.parts WHERE active AND database = currentDatabase() AND table = 'series') AS series_bytes,
+       row_bytes + series_bytes AS bytes,
+       bytes / nullIf(sum(bytes) OVER (), 0) AS share,
        overflow.folded AS folded, overflow.rejected AS rejected
 FROM
 (
