@@ -1,6 +1,16 @@
 import { DASHBOARDS, PANELS } from "../panel-ids.ts";
 import { gauges, lines, numbers, rows } from "../panels/panels.ts";
-import { CRITICAL, DJANGO, NODE, OK, OWN, type SeriesColours, shades, TABLE_COLOURS, WARNING } from "../panels/theme.ts";
+import {
+  CRITICAL,
+  DJANGO,
+  NODE,
+  OK,
+  OWN,
+  type SeriesColours,
+  shades,
+  TABLE_COLOURS,
+  WARNING,
+} from "../panels/theme.ts";
 import { SOURCE_FILTER } from "../sql/fragments.ts";
 import {
   attribute,
@@ -12,8 +22,8 @@ import {
   ownQuantiles,
   ownRate,
   ownRateBySource,
+  ownSource,
 } from "../sql/own.ts";
-import { metricSource } from "../sql/series.ts";
 import type { DashboardSpec } from "./layout.ts";
 
 const COLOURS = shades(OWN);
@@ -65,9 +75,9 @@ export const ingest: DashboardSpec = {
           ],
           sql: `SELECT ${INGEST} AS name, toFloat64(argMaxIf(number, ts, what = 'size') / nullIf(argMaxIf(number, ts, what = 'limit'), 0)) AS value
 FROM (
-  SELECT ts, instance, number, 'size' AS what FROM ${metricSource("tidemark.ingest.queue.size")}
+  SELECT ts, instance, number, 'size' AS what FROM ${ownSource("tidemark.ingest.queue.size")}
   UNION ALL
-  SELECT ts, instance, number, 'limit' AS what FROM ${metricSource("tidemark.ingest.queue.limit")}
+  SELECT ts, instance, number, 'limit' AS what FROM ${ownSource("tidemark.ingest.queue.limit")}
 )
 GROUP BY instance
 HAVING value IS NOT NULL
@@ -105,9 +115,9 @@ LIMIT 25`,
           ],
           sql: `SELECT 'rejected' AS name, toFloat64(ifNull(sumIf(number, what = 'rejected') / nullIf(sumIf(number, what = 'points'), 0), 0)) AS value
 FROM (
-  SELECT number, 'rejected' AS what FROM ${metricSource("tidemark.ingest.rejected")}
+  SELECT number, 'rejected' AS what FROM ${ownSource("tidemark.ingest.rejected")}
   UNION ALL
-  SELECT number, 'points' AS what FROM ${metricSource("tidemark.ingest.points")}
+  SELECT number, 'points' AS what FROM ${ownSource("tidemark.ingest.points")}
 )
 HAVING count() > 0`,
         }),
@@ -122,7 +132,7 @@ HAVING count() > 0`,
           decimals: 0,
           thresholds: LAG_STEPS,
           sql: `SELECT ${INGEST} AS name, toFloat64(greatest(0, toUnixTimestamp($__toTime) - toUnixTimestamp(max(ts)))) AS value
-FROM ${metricSource("tidemark.ingest.queue.age")}
+FROM ${ownSource("tidemark.ingest.queue.age")}
 GROUP BY instance
 ORDER BY value DESC
 LIMIT 25`,
@@ -341,7 +351,7 @@ LIMIT 50`,
           sql: `SELECT service, metric, outcome, toFloat64(sum(number)) AS points
 FROM (
   SELECT ${attribute("tidemark.source")} AS service, ${attribute("tidemark.overflow.metric")} AS metric, ${attribute("tidemark.overflow.outcome")} AS outcome, number
-  FROM ${metricSource("tidemark.ingest.overflow")}
+  FROM ${ownSource("tidemark.ingest.overflow")}
 )
 WHERE ${SOURCE_FILTER}
 GROUP BY service, metric, outcome

@@ -1,5 +1,4 @@
 import { BUCKET, SOURCE_FILTER, WHOLE_BUCKETS } from "./fragments.ts";
-import { metricSource } from "./series.ts";
 
 /** The ingest reports about itself this often, in seconds, whatever the agents do. */
 const PERIOD_SECONDS = 10;
@@ -12,6 +11,19 @@ const WITH_STEP = `WITH toUInt32(greatest(${PERIOD_SECONDS}, ceil($__interval_s 
 /** Name of one ingest: the beginning of its id. */
 export const INGEST = "substring(instance, 1, 8)";
 
+/**
+ * `(SELECT ...)` of one metric, by its full name, with the identity of its series; columns `ts, service, instance, attributes, number`. As it
+ * came, for every range: one series of the ingest has 8,640 samples a day.
+ */
+export function ownSource(metric: string): string {
+  return `(
+  SELECT s.ts AS ts, s.service AS service, x.instance AS instance, x.attributes AS attributes, s.value AS number
+  FROM tidemark.samples AS s
+  ANY LEFT JOIN (SELECT series_id, instance, attributes FROM tidemark.series WHERE metric = '${metric}' AND service = 'tidemark-ingest') AS x ON s.series_id = x.series_id
+  WHERE s.metric = '${metric}' AND s.service = 'tidemark-ingest' AND $__timeFilter(s.ts)
+)`;
+}
+
 /** SQL for an attribute of an own metric. */
 export function attribute(name: string): string {
   return `attributes['${name}']`;
@@ -19,23 +31,23 @@ export function attribute(name: string): string {
 
 /** Sum per second of an own counter, `time, series, value`. */
 export function ownRate(metric: string, name: string): string {
-  return chart(metricSource(`tidemark.ingest.${metric}`), name, "sum(number) / step");
+  return chart(ownSource(`tidemark.ingest.${metric}`), name, "sum(number) / step");
 }
 
-/** Aggregate of a metric of the ingest itself, by its full name: what is no `tidemark.ingest.*` others send too. */
+/** Aggregate of a metric by its full name, such as `process.cpu.time`. */
 export function ownProcess(metric: string, value: string): string {
-  return chart(metricSource(metric), INGEST, value, "service = 'tidemark-ingest'");
+  return chart(ownSource(metric), INGEST, value);
 }
 
 export function ownGauge(metric: string): string {
-  return chart(metricSource(`tidemark.ingest.${metric}`), INGEST, "max(number)");
+  return chart(ownSource(`tidemark.ingest.${metric}`), INGEST, "max(number)");
 }
 
 /** Rate of an own counter by the service that sent the data, filtered by the dashboard's services. */
 export function ownRateBySource(metric: string): string {
   const source = `(
   SELECT ts, instance, ${attribute("tidemark.source")} AS service, number
-  FROM ${metricSource(`tidemark.ingest.${metric}`)}
+  FROM ${ownSource(`tidemark.ingest.${metric}`)}
 )`;
   return chart(source, "service", "sum(number) / step", SOURCE_FILTER);
 }
@@ -81,7 +93,7 @@ ORDER BY time, series`;
 /** The newest value of an own gauge per ingest: `name, value`. */
 export function ownLatest(metric: string, value = "argMax(number, ts)"): string {
   return `SELECT ${INGEST} AS name, toFloat64(${value}) AS value
-FROM ${metricSource(`tidemark.ingest.${metric}`)}
+FROM ${ownSource(`tidemark.ingest.${metric}`)}
 WHERE ts >= $__toTime - ${NOW_SECONDS} AND ts <= $__toTime
 GROUP BY instance
 ORDER BY value DESC
@@ -93,8 +105,8 @@ function histogramSource(metric: string): string {
   return `(
   SELECT h.ts AS ts, x.attributes AS attributes, toFloat64(h.count) AS count, ifNull(h.sum, 0) AS sum, h.bounds AS bounds, h.buckets AS buckets
   FROM tidemark.histograms AS h
-  ANY LEFT JOIN (SELECT series_id, attributes FROM tidemark.series WHERE metric = '${name}') AS x ON h.series_id = x.series_id
-  WHERE h.metric = '${name}' AND $__timeFilter(h.ts)
+  ANY LEFT JOIN (SELECT series_id, attributes FROM tidemark.series WHERE metric = '${name}' AND service = 'tidemark-ingest') AS x ON h.series_id = x.series_id
+  WHERE h.metric = '${name}' AND h.service = 'tidemark-ingest' AND $__timeFilter(h.ts)
 )`;
 }
 
