@@ -32,7 +32,7 @@ SELECT traffic.service AS service, traffic.metric AS metric, traffic.stored_in A
        lives.marked_series AS marked_series,
        traffic.samples AS samples, traffic.rows AS rows,
        traffic.rows * sizes.bytes_per_row AS row_bytes,
-       lives.series * (SELECT ifNull(sum(bytes_on_disk) / sum(rows), 0) FROM system.parts WHERE active AND database = currentDatabase() AND table = 'series') AS series_bytes,
+       lives.series * (SELECT ifNull(sum(bytes_on_disk) / sum(rows), 0) FROM system.parts WHERE active AND database = currentDatabase() AND table IN ('series', 'series_local')) AS series_bytes,
        row_bytes + series_bytes AS bytes,
        bytes / nullIf(sum(bytes) OVER (), 0) AS share,
        overflow.folded AS folded, overflow.rejected AS rejected
@@ -85,9 +85,10 @@ LEFT JOIN
 ) AS lives ON traffic.service = lives.service AND traffic.metric = lives.metric
 LEFT JOIN
 (
-    SELECT table, sum(bytes_on_disk) / sum(rows) AS bytes_per_row
-    FROM system.parts WHERE active AND database = currentDatabase() GROUP BY table
-) AS sizes ON traffic.stored_in = sizes.table
+    -- On a cluster the rows of a node are in `<table>_local`.
+    SELECT replaceRegexpOne(table, '_local$', '') AS of_table, sum(bytes_on_disk) / sum(rows) AS bytes_per_row
+    FROM system.parts WHERE active AND database = currentDatabase() GROUP BY of_table
+) AS sizes ON traffic.stored_in = sizes.of_table
 LEFT JOIN
 (
     SELECT x.attributes['tidemark.source'] AS source,

@@ -19,6 +19,7 @@ const REPLICATED_WINDOW = "replicated_deduplication_window = 10000, replicated_d
  */
 const SHARDING_KEYS: Readonly<Record<string, string>> = {
   series: "series_id",
+  series_lives: "series_id",
   samples: "series_id",
   histograms: "series_id",
   exp_histograms: "series_id",
