@@ -78,6 +78,7 @@ export async function buildApp(
       concurrentRequests: config.maxConcurrentRequests,
     },
     maxBodyBytes: config.maxBodyBytes,
+    maxReceivingBytes: config.maxReceivingBytes,
     now,
   });
   await sources.load();

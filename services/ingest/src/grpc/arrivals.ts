@@ -17,6 +17,7 @@ const STOP_MS = 1_000;
 export class CallArrival {
   private readonly stream: ServerHttp2Stream;
   private readonly heldBytes: HeldBytes;
+  private visit: Visit | undefined;
   private held = 0;
   /** Bytes of the message as sent, with its prefix. */
   private received = 0;
@@ -31,8 +32,9 @@ export class CallArrival {
     return Math.max(0, this.received - MESSAGE_PREFIX_BYTES);
   }
 
-  /** `refuse` is called at most once, with BodyTooLarge or TooBusy, and nothing is counted after it. */
+  /** `refuse` is called at most once, with BodyTooLarge, TooBusy or RateLimited, and nothing is counted after it. */
   watch(visit: Visit, refuse: (error: Error) => void): void {
+    this.visit = visit;
     const { maxBodyBytes } = visit;
     const count = (chunk: Buffer) => {
       try {
@@ -48,10 +50,11 @@ export class CallArrival {
     this.stream.on("data", count);
   }
 
-  /** Throws TooBusy. */
+  /** Throws TooBusy or RateLimited. */
   hold(bytes: number): void {
     // The sender is gone and what it held is released: nobody would release this.
     if (this.stream.closed) return;
+    this.visit?.hold(bytes);
     this.heldBytes.take(bytes);
     this.held += bytes;
   }

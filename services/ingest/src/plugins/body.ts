@@ -4,7 +4,7 @@ import * as zlib from "node:zlib";
 import type { FastifyRequest } from "fastify";
 import fp from "fastify-plugin";
 import { BodyBuffers } from "../body-buffers.ts";
-import { BadCompression, BodyTooLarge, TooBusy, WrongContentEncoding } from "../errors.ts";
+import { BadCompression, BodyTooLarge, RateLimited, TooBusy, WrongContentEncoding } from "../errors.ts";
 import type { HeldBytes } from "../held-bytes.ts";
 
 export interface BodyLimits {
@@ -44,6 +44,7 @@ export default fp<BodyLimits>(
     const hold = (request: FastifyRequest, bytes: number) => {
       // The sender is gone and what it held is released: nobody would release this.
       if (request.raw.socket?.destroyed) return;
+      request.visit?.hold(bytes);
       heldBytes.take(bytes);
       request.heldBytes += bytes;
     };
@@ -94,7 +95,7 @@ export default fp<BodyLimits>(
         if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") {
           throw new BodyTooLarge("decompressed", String(maxDecompressedBytes));
         }
-        if (error instanceof TooBusy) throw error;
+        if (error instanceof TooBusy || error instanceof RateLimited) throw error;
         throw new BadCompression(encoding, (error as Error).message);
       } finally {
         buffers.give(sent);

@@ -7,6 +7,7 @@ export const REDACT_QUERY = 4;
 export type Rule = typeof KEEP | typeof DROP | typeof SCRUB_SQL | typeof REDACT_URL | typeof REDACT_QUERY;
 
 const MAX_REMEMBERED = 10_000;
+const LONGEST_REMEMBERED = 256;
 
 /** Keys by name. Source: OpenTelemetry's attribute registry, deprecated names included. */
 const NAMED: Readonly<Record<string, Rule>> = {
@@ -68,6 +69,7 @@ export class AttributeRules {
     let rule = this.remembered.get(key);
     if (rule === undefined) {
       rule = this.decide(key.toLowerCase(), key);
+      if (key.length > LONGEST_REMEMBERED) return rule;
       if (this.remembered.size >= MAX_REMEMBERED) this.remembered.clear();
       this.remembered.set(key, rule);
     }

@@ -45,6 +45,7 @@ export class SourceUse {
   private readonly requests: Bucket | undefined;
   private readonly bytes: Bucket | undefined;
   private inFlight = 0;
+  private held = 0;
 
   constructor(name: string, limits: Limits, now: number) {
     this.name = name;
@@ -65,8 +66,16 @@ export class SourceUse {
     this.inFlight++;
   }
 
-  leave(): void {
+  /** `held` is what the request had in memory. */
+  leave(held: number): void {
     this.inFlight--;
+    this.held -= held;
+  }
+
+  /** Throws RateLimited. */
+  hold(bytes: number, limit: number): void {
+    if (this.held + bytes > limit) this.refuse(1, `${limit} bytes in memory`, "memory");
+    this.held += bytes;
   }
 
   /** Counts what has arrived. */

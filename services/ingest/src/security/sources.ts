@@ -6,6 +6,9 @@ import { DEFAULT_SOURCE, hashToken, type Limits, readTokens, type TokenEntry } f
 
 const INDEX_BYTES = 8;
 const MAX_SERVICES_REMEMBERED = 1000;
+const LONGEST_SERVICE_REMEMBERED = 256;
+/** What one of several sources may hold of the memory for bodies. */
+const SHARE_OF_MEMORY = 0.5;
 /** Longer ones are not hashed: a header may be 16 KiB. */
 const MAX_TOKEN_CHARACTERS = 1024;
 
@@ -27,6 +30,8 @@ export interface SourcesOptions {
   readonly limits: Limits;
   /** Largest body of any source, in bytes. */
   readonly maxBodyBytes: number;
+  /** Bytes of all bodies in memory. */
+  readonly maxReceivingBytes: number;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
@@ -38,9 +43,12 @@ export class Visit {
   readonly maxBodyBytes: number;
   private readonly use: SourceUse;
   private readonly services: AllowedServices | undefined;
+  private readonly maxHeldBytes: number;
+  private held = 0;
   private ended = false;
 
-  constructor(use: SourceUse, services: AllowedServices | undefined, maxBodyBytes: number) {
+  constructor(use: SourceUse, services: AllowedServices | undefined, maxBodyBytes: number, maxHeldBytes: number) {
+    this.maxHeldBytes = maxHeldBytes;
     this.source = use.name;
     this.use = use;
     this.services = services;
@@ -49,6 +57,13 @@ export class Visit {
 
   received(bytes: number): void {
     this.use.received(bytes);
+  }
+
+  /** Counts bytes that are in memory until the end. Throws RateLimited when the source has more there than its share. */
+  hold(bytes: number): void {
+    if (this.ended) return;
+    this.use.hold(bytes, this.maxHeldBytes);
+    this.held += bytes;
   }
 
   /** Throws ServiceNotAllowed. */
@@ -60,7 +75,7 @@ export class Visit {
   end(): void {
     if (this.ended) return;
     this.ended = true;
-    this.use.leave();
+    this.use.leave(this.held);
   }
 }
 
@@ -111,8 +126,11 @@ export class Sources {
   admit(authorization: string | undefined): Visit {
     const source = this.open ?? this.find(authorization);
     source.use.enter(performance.now());
-    const { maxBodyBytes } = this.options;
-    return new Visit(source.use, source.services, Math.min(maxBodyBytes, source.limits.maxBodyBytes ?? maxBodyBytes));
+    const { maxBodyBytes, maxReceivingBytes } = this.options;
+    const largest = Math.min(maxBodyBytes, source.limits.maxBodyBytes ?? maxBodyBytes);
+    // A source that is alone has all of it, up to the limit of all.
+    const share = this.byDigest.size > 1 ? SHARE_OF_MEMORY * maxReceivingBytes : Number.POSITIVE_INFINITY;
+    return new Visit(source.use, source.services, largest, share);
   }
 
   /** Whether who shows this `Authorization` may see what is only for known sources; no limit counts. Throws Unauthorized. */
@@ -154,6 +172,7 @@ class AllowedServices {
     let allowed = this.remembered.get(service);
     if (allowed === undefined) {
       allowed = this.globs.some((glob) => glob.matches(service.toLowerCase()));
+      if (service.length > LONGEST_SERVICE_REMEMBERED) return allowed;
       if (this.remembered.size >= MAX_SERVICES_REMEMBERED) this.remembered.clear();
       this.remembered.set(service, allowed);
     }

@@ -101,6 +101,29 @@ describe("a source over its limits", () => {
     expect((await ingest.post(other, large)).status).toBe(200);
   });
 
+  test("of several has at most half of the memory for bodies, the rest is the others'", async () => {
+    const noisy = await createToken(file, { name: "noisy" });
+    const quiet = await createToken(file, { name: "quiet" });
+    ingest = await TestIngest.start({ tokensFile: file, maxReceivingBytes: 200_000 });
+    const open = Array.from({ length: 20 }, () => {
+      const connection = ingest!.socket();
+      connection.socket.write(
+        `POST /v1/metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${noisy}\r\nContent-Type: application/x-protobuf\r\nContent-Length: 30000\r\n\r\n${"x".repeat(20_000)}`,
+      );
+      return connection;
+    });
+    await until("the source to be over its share", () => open.some(({ received }) => received().includes(" 429 ")));
+    expect((await ingest.post(quiet)).status).toBe(200);
+    expect((await ingest.call(quiet)).code).toBe(status.OK);
+    expect((await ingest.call(noisy, Buffer.alloc(90_000))).code).toBe(status.RESOURCE_EXHAUSTED);
+    expect(open.some(({ received }) => received().includes("RATE_LIMITED"))).toBe(true);
+    for (const { socket } of open) socket.destroy();
+    await until("the memory to be free", async () => {
+      const large = Buffer.concat(Array.from({ length: 800 }, () => metrics()));
+      return (await ingest!.post(noisy, large)).status === 200;
+    });
+  });
+
   test("the limits of the settings hold for sources that have none", async () => {
     ingest = await TestIngest.start({ maxRequestsPerSecond: 0.1 });
     expect((await ingest.post(undefined)).status).toBe(200);
