@@ -26,6 +26,7 @@ checkNode();
 await installNodePackages();
 await build();
 if (what !== "start") await installPython();
+if (what === "test") await installKernelCompiler();
 
 function checkNode() {
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
@@ -42,6 +43,22 @@ async function installNodePackages() {
   );
   if (read(stamp) === wanted) return;
   await run("Installing the Node packages (about a minute the first time)", "npm", ["ci", "--no-audit", "--no-fund"]);
+  writeFileSync(stamp, wanted);
+}
+
+/** A hundred megabytes that only the test of the ingest's kernel needs: apart from the workspaces. */
+async function installKernelCompiler() {
+  const kernel = join("services", "ingest", "kernel");
+  const stamp = join(root, kernel, "node_modules", ".tidemark-stamp");
+  const wanted = hash([join(kernel, "package-lock.json")], []);
+  if (read(stamp) === wanted) return;
+  await run("Installing the compiler of the ingest's kernel", "npm", [
+    "ci",
+    "--prefix",
+    kernel,
+    "--no-audit",
+    "--no-fund",
+  ]);
   writeFileSync(stamp, wanted);
 }
 
