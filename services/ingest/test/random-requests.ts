@@ -1,3 +1,5 @@
+import { Wire } from "../src/otlp/wire.ts";
+
 /** Random, legal messages: what the random source says decides everything, so a failure can be repeated by its seed. */
 export function randomMetrics(random: () => number): object {
   const below = (n: number) => Math.floor(random() * n);
@@ -116,17 +118,40 @@ const NESTED: Record<string, Record<number, string>> = {
   traces: { 1: "resourceSpans" },
   resourceSpans: { 1: "resource", 2: "scopeSpans" },
   scopeSpans: { 1: "scope", 2: "span" },
-  span: { 9: "pair", 11: "event", 13: "link", 15: "pair" },
+  span: { 9: "pair", 11: "event", 13: "link", 15: "status" },
   event: { 3: "pair" },
   link: { 4: "pair" },
+  logs: { 1: "resourceLogs" },
+  resourceLogs: { 1: "resource", 2: "scopeLogs" },
+  scopeLogs: { 1: "scope", 2: "log" },
+  log: { 6: "pair" },
+  list: { 1: "item" },
 };
 const UNPACKABLE: Record<string, Record<number, "fixed64" | "varint">> = {
   histogram: { 6: "fixed64", 7: "fixed64" },
   buckets: { 2: "varint" },
 };
 
-/** The same message in another legal encoding: other field order, unpacked numbers, unknown fields, long varints. */
-export function rewrite(bytes: Buffer, message: string, random: () => number): Buffer {
+/** Messages that are expected once, by field number of their parent: sent in several parts they are merged. */
+const MERGED: Record<string, Record<number, string>> = {
+  resourceMetrics: { 1: "resource" },
+  scopeMetrics: { 1: "scope" },
+  exponential: { 8: "buckets", 9: "buckets" },
+  resourceSpans: { 1: "resource" },
+  scopeSpans: { 1: "scope" },
+  resourceLogs: { 1: "resource" },
+  scopeLogs: { 1: "scope" },
+  span: { 15: "status" },
+  log: { 5: "value" },
+  pair: { 2: "value" },
+  value: { 5: "list", 6: "list" },
+};
+
+/**
+ * The same message in another legal encoding: other field order, unpacked numbers, unknown fields, long varints. With
+ * `split`, messages that are expected once come in several parts; protobufjs does not merge those.
+ */
+export function rewrite(bytes: Buffer, message: string, random: () => number, split = false): Buffer {
   const fields: Buffer[] = [];
   let pos = 0;
   const take = (length: number) => {
@@ -178,8 +203,13 @@ export function rewrite(bytes: Buffer, message: string, random: () => number): B
         }
         fields.push(Buffer.concat(items));
       } else {
-        const body = child === undefined ? inner : rewrite(Buffer.from(inner), child, random);
-        fields.push(Buffer.concat([head, encoded(BigInt(body.length), random() < 0.1 ? 1 : 0), body]));
+        const kind = child ?? (split ? MERGED[message]?.[field] : undefined);
+        const body = kind === undefined ? inner : rewrite(Buffer.from(inner), kind, random, split);
+        const cuts = split && MERGED[message]?.[field] !== undefined ? cutsOf(body, random) : [];
+        for (const [i, from] of [0, ...cuts].entries()) {
+          const part = body.subarray(from, cuts[i] ?? body.length);
+          fields.push(Buffer.concat([head, encoded(BigInt(part.length), random() < 0.1 ? 1 : 0), part]));
+        }
       }
     }
   }
@@ -198,4 +228,15 @@ export function rewrite(bytes: Buffer, message: string, random: () => number): B
   };
   const order = new Map([...new Set(fields.map(keyOf))].map((key) => [key, random()]));
   return Buffer.concat(fields.sort((a, b) => order.get(keyOf(a))! - order.get(keyOf(b))!));
+}
+
+/** Places between the fields of a message where it may be cut. */
+function cutsOf(message: Buffer, random: () => number): number[] {
+  const cuts: number[] = [];
+  const wire = new Wire(message);
+  while (wire.pos < message.length) {
+    wire.skip(wire.tag(message.length), message.length);
+    if (wire.pos < message.length && random() < 0.3) cuts.push(wire.pos);
+  }
+  return cuts;
 }

@@ -1,4 +1,4 @@
-import { BYTES, FIXED64, signedText, VARINT, type Wire } from "./wire.ts";
+import { BYTES, FIXED64, joined, signedText, VARINT, type Wire } from "./wire.ts";
 
 /** Deepest nesting of arrays and maps in an attribute that is read. Source: the default of Google's protobuf parsers. */
 const MAX_DEPTH = 100;
@@ -44,29 +44,45 @@ export function readAttributes(
 
 export function readKeyValue(wire: Wire, start: number, end: number, entries?: Entries): Attribute {
   let key = "";
-  let value = "";
+  const values: number[] = [];
   wire.pos = start;
   while (wire.pos < end) {
     const tag = wire.tag(end);
-    if (tag === 10) {
+    if (tag === 10 || tag === 18) {
       const stop = wire.span(end);
-      key = text(wire, wire.pos, stop);
-      wire.pos = stop;
-    } else if (tag === 18) {
-      const stop = wire.span(end);
-      value = readValueText(wire, wire.pos, stop, entries);
+      if (tag === 10) key = text(wire, wire.pos, stop);
+      else values.push(wire.pos, stop);
       wire.pos = stop;
     } else wire.skip(tag, end);
   }
-  return [key, value];
+  return [key, readValuesText(wire, values, entries)];
+}
+
+/** Text of an `AnyValue` that came in any number of parts: `ranges` are start and end, pairwise. */
+export function readValuesText(wire: Wire, ranges: readonly number[], entries?: Entries): string {
+  if (ranges.length === 0) return "";
+  if (ranges.length === 2) return readValueText(wire, ranges[0]!, ranges[1]!, entries);
+  const whole = joined(wire, ranges);
+  return readValueText(whole, 0, whole.bytes.length, entries);
 }
 
 /** Text of one `AnyValue`. An empty value is the empty string. */
 export function readValueText(wire: Wire, start: number, end: number, entries: Entries = ALL_ENTRIES): string {
   let result = "";
+  /** Field and parts of an array or map, while it is the last of the value's fields. */
+  let field = 0;
+  let parts: number[] = [];
   wire.pos = start;
   while (wire.pos < end) {
     const tag = wire.tag(end);
+    if (tag === ((5 << 3) | BYTES) || tag === ((6 << 3) | BYTES)) {
+      const stop = wire.span(end);
+      if (field !== tag >> 3) parts = [];
+      field = tag >> 3;
+      parts.push(wire.pos, stop);
+      wire.pos = stop;
+      continue;
+    }
     if (tag === ((1 << 3) | BYTES)) {
       const stop = wire.span(end);
       result = text(wire, wire.pos, stop);
@@ -78,18 +94,25 @@ export function readValueText(wire: Wire, start: number, end: number, entries: E
       result = signedText(wire.lo, wire.hi);
     } else if (tag === ((4 << 3) | FIXED64)) {
       result = String(wire.double(end));
-    } else if (tag === ((5 << 3) | BYTES) || tag === ((6 << 3) | BYTES)) {
-      const stop = wire.span(end);
-      const read = tag >> 3 === 5 ? readArray : readMap;
-      result = JSON.stringify(read(wire, wire.pos, stop, 1, entries));
-      wire.pos = stop;
     } else if (tag === ((7 << 3) | BYTES)) {
       const stop = wire.span(end);
       result = wire.bytes.toString("base64", wire.pos, stop);
       wire.pos = stop;
-    } else wire.skip(tag, end);
+    } else {
+      wire.skip(tag, end);
+      continue;
+    }
+    field = 0;
   }
-  return result;
+  return field === 0 ? result : JSON.stringify(readList(wire, field, parts, 1, entries));
+}
+
+/** An array (field 5) or a map (field 6) that came in any number of parts. */
+function readList(wire: Wire, field: number, parts: readonly number[], depth: number, entries: Entries): Json {
+  const read = field === 5 ? readArray : readMap;
+  if (parts.length === 2) return read(wire, parts[0]!, parts[1]!, depth, entries);
+  const whole = joined(wire, parts);
+  return read(whole, 0, whole.bytes.length, depth, entries);
 }
 
 function readArray(wire: Wire, start: number, end: number, depth: number, entries: Entries): Json[] {
@@ -126,26 +149,41 @@ function readMap(wire: Wire, start: number, end: number, depth: number, entries:
 
 function readJsonPair(wire: Wire, start: number, end: number, depth: number, entries: Entries): [string, Json] {
   let key = "";
-  let value: Json = null;
+  const values: number[] = [];
   wire.pos = start;
   while (wire.pos < end) {
     const tag = wire.tag(end);
     if (tag === 10 || tag === 18) {
       const stop = wire.span(end);
       if (tag === 10) key = text(wire, wire.pos, stop);
-      else value = readJson(wire, wire.pos, stop, depth, entries);
+      else values.push(wire.pos, stop);
       wire.pos = stop;
     } else wire.skip(tag, end);
   }
-  return [key, value];
+  if (values.length === 0) return [key, null];
+  if (values.length === 2) return [key, readJson(wire, values[0]!, values[1]!, depth, entries)];
+  const whole = joined(wire, values);
+  return [key, readJson(whole, 0, whole.bytes.length, depth, entries)];
 }
 
 function readJson(wire: Wire, start: number, end: number, depth: number, entries: Entries): Json {
   let result: Json = null;
+  let list = 0;
+  let parts: number[] = [];
   wire.pos = start;
   while (wire.pos < end) {
     const tag = wire.tag(end);
+    const field = tag >>> 3;
     switch (tag) {
+      case (5 << 3) | BYTES:
+      case (6 << 3) | BYTES: {
+        const stop = wire.span(end);
+        if (list !== field) parts = [];
+        list = field;
+        parts.push(wire.pos, stop);
+        wire.pos = stop;
+        continue;
+      }
       case (2 << 3) | VARINT:
         result = wire.varint(end) !== 0;
         break;
@@ -159,21 +197,18 @@ function readJson(wire: Wire, start: number, end: number, depth: number, entries
         break;
       }
       case (1 << 3) | BYTES:
-      case (5 << 3) | BYTES:
-      case (6 << 3) | BYTES:
       case (7 << 3) | BYTES: {
         const stop = wire.span(end);
-        const field = tag >> 3;
         if (field === 1) result = text(wire, wire.pos, stop);
-        else if (field === 5) result = readArray(wire, wire.pos, stop, depth + 1, entries);
-        else if (field === 6) result = readMap(wire, wire.pos, stop, depth + 1, entries);
         else result = wire.bytes.toString("base64", wire.pos, stop);
         wire.pos = stop;
         break;
       }
       default:
         wire.skip(tag, end);
+        continue;
     }
+    list = 0;
   }
-  return result;
+  return list === 0 ? result : readList(wire, list, parts, depth + 1, entries);
 }

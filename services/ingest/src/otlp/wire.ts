@@ -149,6 +149,17 @@ export class Wire {
   }
 }
 
+/**
+ * The occurrences of one embedded message as one: `ranges` are start and end, pairwise. Protobuf merges what is sent
+ * several times where one is expected, which is what their bytes in a row mean.
+ * Source: protobuf.dev, "Encoding", "Last One Wins".
+ */
+export function joined(wire: Wire, ranges: readonly number[]): Wire {
+  const parts: Buffer[] = [];
+  for (let i = 0; i < ranges.length; i += 2) parts.push(wire.bytes.subarray(ranges[i], ranges[i + 1]));
+  return new Wire(Buffer.concat(parts));
+}
+
 /** Nanoseconds (two unsigned halves) to whole milliseconds, exactly: 2^32 ns = 4294 ms + 967296 ns. */
 export function nanosToMillis(lo: number, hi: number): number {
   return hi * 4294 + Math.floor((hi * 967296 + lo) / 1e6);

@@ -1,4 +1,4 @@
-import { readValueText } from "../otlp/attributes.ts";
+import { readValuesText, readValueText } from "../otlp/attributes.ts";
 import type { RecordSink } from "../otlp/records.ts";
 import { nanosToMillis, type Wire } from "../otlp/wire.ts";
 import type { Scrubber } from "../privacy/scrubber.ts";
@@ -64,8 +64,7 @@ export class LogRows implements RecordSink {
     let observedHi = 0;
     let severity = 0;
     let severityText = "";
-    let bodyStart = 0;
-    let bodyEnd = 0;
+    const body: number[] = [];
     let flags = 0;
     let traceId = "";
     let spanId = "";
@@ -80,8 +79,7 @@ export class LogRows implements RecordSink {
             severityText = wire.bytes.toString("utf8", wire.pos, stop);
             break;
           case 5:
-            bodyStart = wire.pos;
-            bodyEnd = stop;
+            body.push(wire.pos, stop);
             break;
           case 9:
             traceId = idText(wire, wire.pos, stop);
@@ -140,7 +138,7 @@ export class LogRows implements RecordSink {
     columns.SeverityText.push(severityText);
     columns.SeverityNumber.bytes.byte(severity <= MAX_SEVERITY ? severity : 0);
     columns.ServiceName.push(this.identity.service);
-    columns.Body.push(bodyEnd > bodyStart ? readValueText(wire, bodyStart, bodyEnd, this.owner.scrubber.entries) : "");
+    columns.Body.push(readValuesText(wire, body, this.owner.scrubber.entries));
     columns.ResourceSchemaUrl.push(this.resourceSchemaUrl);
     this.resourceLabels.push(columns.ResourceAttributes);
     columns.ScopeSchemaUrl.push(this.scopeSchemaUrl);

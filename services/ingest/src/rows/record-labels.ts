@@ -1,4 +1,4 @@
-import { type Attribute, readAttributes, readValueText } from "../otlp/attributes.ts";
+import { type Attribute, readAttributes, readValuesText } from "../otlp/attributes.ts";
 import type { Wire } from "../otlp/wire.ts";
 import { DROP, KEEP, type Rule } from "../privacy/attribute-rules.ts";
 import { type Scrubber, systemOf } from "../privacy/scrubber.ts";
@@ -98,6 +98,8 @@ export function pushLabel(column: Labels, wire: Wire, start: number, end: number
   let keyEnd = 0;
   let valueStart = 0;
   let valueEnd = 0;
+  /** Parts of the value, when it came in several. */
+  let parts: number[] | undefined;
   wire.pos = start;
   while (wire.pos < end) {
     const tag = wire.tag(end);
@@ -107,6 +109,10 @@ export function pushLabel(column: Labels, wire: Wire, start: number, end: number
         keyStart = wire.pos;
         keyEnd = stop;
       } else {
+        if (valueEnd !== 0) {
+          parts ??= [valueStart, valueEnd];
+          parts.push(wire.pos, stop);
+        }
         valueStart = wire.pos;
         valueEnd = stop;
       }
@@ -118,14 +124,14 @@ export function pushLabel(column: Labels, wire: Wire, start: number, end: number
     if (key.rule === DROP) owner.scrubber.denied();
     else {
       column.keys.pushKnown(key);
-      const value = readValueText(wire, valueStart, valueEnd);
+      const value = readValuesText(wire, parts ?? [valueStart, valueEnd]);
       column.items.push(owner.scrubber.value(key.rule as Rule, value, owner.dbSystem));
     }
     return;
   }
   column.keys.pushKnown(key);
   // An AnyValue that is one string and nothing else: tag 10, its length, its bytes.
-  if (valueEnd - valueStart >= 2 && wire.bytes[valueStart] === 10) {
+  if (parts === undefined && valueEnd - valueStart >= 2 && wire.bytes[valueStart] === 10) {
     wire.pos = valueStart + 1;
     const stop = wire.span(valueEnd);
     if (stop === valueEnd) {
@@ -133,7 +139,7 @@ export function pushLabel(column: Labels, wire: Wire, start: number, end: number
       return;
     }
   }
-  column.items.push(readValueText(wire, valueStart, valueEnd, owner.scrubber.entries));
+  column.items.push(readValuesText(wire, parts ?? [valueStart, valueEnd], owner.scrubber.entries));
 }
 
 /** Attributes of scopes: field 3 of each of their messages. */

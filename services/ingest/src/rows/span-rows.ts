@@ -1,7 +1,7 @@
 import type { Kernel } from "../kernel/kernel.ts";
 import { KINDS, SpanColumns, STATUSES } from "../kernel/span-columns.ts";
 import type { RecordSink } from "../otlp/records.ts";
-import { nanosToMillis, unsigned, type Wire } from "../otlp/wire.ts";
+import { joined, nanosToMillis, unsigned, type Wire } from "../otlp/wire.ts";
 import { KEEP } from "../privacy/attribute-rules.ts";
 import type { Identities, Identity } from "./identity.ts";
 import type { TimeWindow } from "./metric-rows.ts";
@@ -102,6 +102,8 @@ export class SpanRows implements RecordSink {
     let nameEnd = 0;
     let statusStart = 0;
     let statusEnd = 0;
+    /** Parts of the status before the last one. */
+    let statusParts: number[] | undefined;
     let kind = 0;
     let beginLo = 0;
     let beginHi = 0;
@@ -144,6 +146,10 @@ export class SpanRows implements RecordSink {
             repeated += 3;
             break;
           case 15:
+            if (statusEnd !== 0) {
+              statusParts ??= [];
+              statusParts.push(statusStart, statusEnd);
+            }
             statusStart = wire.pos;
             statusEnd = stop;
             break;
@@ -201,7 +207,11 @@ export class SpanRows implements RecordSink {
     columns.ScopeName.push(this.scopeName);
     columns.ScopeVersion.push(this.scopeVersion);
     pushDuration(columns.Duration.bytes, beginLo, beginHi, finishLo, finishHi);
-    this.pushStatus(wire, statusStart, statusEnd);
+    if (statusParts === undefined) this.pushStatus(wire, statusStart, statusEnd);
+    else {
+      const status = joined(wire, [...statusParts, statusStart, statusEnd]);
+      this.pushStatus(status, 0, status.bytes.length);
+    }
     this.pushRepeated(wire, repeated);
     this.table.points++;
   }
