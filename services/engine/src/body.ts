@@ -1,4 +1,4 @@
-import { createWriteStream } from "node:fs";
+import { open } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
 import { PassThrough, type Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -9,6 +9,7 @@ import { type InsertHead, readStatement, type Statement } from "./sql/statement.
 /** Most of a body that may be SQL, as ClickHouse's `max_query_size`, which only the part before inserted rows counts for. */
 export const MAX_QUERY_BYTES = 1024 * 1024;
 const HEAD_BYTES = 256 * 1024;
+const WRITE_BYTES = 1024 * 1024;
 
 /** What a request asks for: a statement, and for an INSERT the rows that follow it. */
 export interface Incoming {
@@ -29,7 +30,10 @@ export async function readIncoming(request: IncomingMessage, urlQuery: string): 
     return {
       sql: urlQuery,
       statement: early,
-      rows: startingWith(Buffer.from(urlQuery.slice(early.insert.dataStart)), body),
+      rows:
+        early.insert.dataStart === urlQuery.length
+          ? body
+          : startingWith(Buffer.from(urlQuery.slice(early.insert.dataStart)), body),
     };
   }
   const iterator = body[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
@@ -68,11 +72,38 @@ export async function readIncoming(request: IncomingMessage, urlQuery: string): 
   return { sql, statement: readStatement(sql), rows: undefined };
 }
 
-/** Writes the rows to `file`; resolves to their number of bytes. */
+/**
+ * Writes the rows to `file`; resolves to their number of bytes. Chunks of a body are 64 KiB and less, so they are gathered:
+ * writing each by itself took a sixth of the CPU of an insert.
+ */
 export async function spool(rows: Readable, file: string): Promise<number> {
-  const out = createWriteStream(file, { mode: 0o600, flags: "wx" });
-  await pipeline(rows, out);
-  return out.bytesWritten;
+  const out = await open(file, "wx", 0o600);
+  try {
+    let size = 0;
+    let waiting: Buffer[] = [];
+    let waitingBytes = 0;
+    const write = async (): Promise<void> => {
+      const { bytesWritten } = await out.writev(waiting);
+      if (bytesWritten !== waitingBytes) {
+        throw new Error(`wrote ${bytesWritten} of ${waitingBytes} bytes of the rows: no space left`);
+      }
+      size += bytesWritten;
+      waiting = [];
+      waitingBytes = 0;
+    };
+    const iterator = rows[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+    for (let chunk = await next(iterator); chunk !== undefined; chunk = await next(iterator)) {
+      waiting.push(chunk);
+      waitingBytes += chunk.length;
+      if (waitingBytes >= WRITE_BYTES) await write();
+    }
+    if (waitingBytes > 0) await write();
+    return size;
+  } finally {
+    // Where writing failed, the rest is thrown away as it comes: the caller is still to hear why.
+    rows.resume();
+    await out.close();
+  }
 }
 
 function decoded(request: IncomingMessage): Readable {
@@ -95,7 +126,7 @@ async function next(iterator: AsyncIterator<Buffer>): Promise<Buffer | undefined
     const { value, done } = await iterator.next();
     return done === true ? undefined : value;
   } catch (error) {
-    throw badBody(error);
+    throw error instanceof ClickHouseException ? error : badBody(error);
   }
 }
 

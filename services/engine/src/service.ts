@@ -89,7 +89,7 @@ export class EngineService {
     const { incoming, role } = request;
     const insert = incoming.statement.insert!;
     if (role === "reader") {
-      incoming.rows!.destroy();
+      incoming.rows!.resume();
       throw readOnly("reader: Cannot execute query in readonly mode");
     }
     const file = join(this.engine.temporaryDirectory, `${randomUUID()}.rows`);
