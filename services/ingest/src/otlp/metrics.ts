@@ -1,4 +1,5 @@
 import { text } from "./attributes.ts";
+import { HeaderPlace, MetricHeaders } from "./metric-headers.ts";
 import { type DenseBuckets, type MetricKind, type MetricSink, type Numbers, Point, type Temporality } from "./point.ts";
 import { BYTES, FIXED64, VARINT, Wire } from "./wire.ts";
 
@@ -21,41 +22,42 @@ const ATTRIBUTE_FIELD: Readonly<Record<MetricKind, number>> = {
 };
 
 const point = new Point();
+const place = new HeaderPlace();
 
 /**
  * Walks an `ExportMetricsServiceRequest` and hands every data point to the sink.
  *
  * Fields may come in any order, repeated and unknown ones included: each message is scanned for what its children need
- * before the children are read. Throws MalformedBody when the bytes are no legal message.
+ * before the children are read. `headers` remembers those of requests before. Throws MalformedBody when the bytes are no legal message.
  * Source: opentelemetry-proto 1.x, metrics.proto.
  */
-export function walkMetrics(body: Buffer, sink: MetricSink): void {
+export function walkMetrics(body: Buffer, sink: MetricSink, headers = new MetricHeaders()): void {
   const wire = new Wire(body);
   const end = body.length;
   while (wire.pos < end) {
     const tag = wire.tag(end);
     if (tag === 10) {
       const stop = wire.span(end);
-      walkResourceMetrics(wire, wire.pos, stop, sink);
+      walkResourceMetrics(wire, wire.pos, stop, sink, headers);
       wire.pos = stop;
     } else wire.skip(tag, end);
   }
 }
 
-function walkResourceMetrics(wire: Wire, start: number, end: number, sink: MetricSink): void {
+function walkResourceMetrics(wire: Wire, start: number, end: number, sink: MetricSink, headers: MetricHeaders): void {
   sink.resource(wire, messageRanges(wire, start, end, 1));
   wire.pos = start;
   while (wire.pos < end) {
     const tag = wire.tag(end);
     if (tag === 18) {
       const stop = wire.span(end);
-      walkScopeMetrics(wire, wire.pos, stop, sink);
+      walkScopeMetrics(wire, wire.pos, stop, sink, headers);
       wire.pos = stop;
     } else wire.skip(tag, end);
   }
 }
 
-function walkScopeMetrics(wire: Wire, start: number, end: number, sink: MetricSink): void {
+function walkScopeMetrics(wire: Wire, start: number, end: number, sink: MetricSink, headers: MetricHeaders): void {
   const scope = readScope(wire, messageRanges(wire, start, end, 1));
   sink.scope(scope.name, scope.version);
   wire.pos = start;
@@ -63,7 +65,7 @@ function walkScopeMetrics(wire: Wire, start: number, end: number, sink: MetricSi
     const tag = wire.tag(end);
     if (tag === 18) {
       const stop = wire.span(end);
-      walkMetric(wire, wire.pos, stop, sink);
+      walkMetric(wire, wire.pos, stop, sink, headers);
       wire.pos = stop;
     } else wire.skip(tag, end);
   }
@@ -104,10 +106,8 @@ export function readScope(wire: Wire, ranges: readonly number[]): { name: string
   return { name, version };
 }
 
-function walkMetric(wire: Wire, start: number, end: number, sink: MetricSink): void {
-  let name = "";
-  let description = "";
-  let unit = "";
+function walkMetric(wire: Wire, start: number, end: number, sink: MetricSink, headers: MetricHeaders): void {
+  place.clear();
   let dataField = 0;
   let unknown = false;
   const data: number[] = [];
@@ -120,10 +120,16 @@ function walkMetric(wire: Wire, start: number, end: number, sink: MetricSink): v
     }
     const stop = wire.span(end);
     const field = tag >>> 3;
-    if (field === 1) name = text(wire, wire.pos, stop);
-    else if (field === 2) description = text(wire, wire.pos, stop);
-    else if (field === 3) unit = text(wire, wire.pos, stop);
-    else if (KINDS[field] !== undefined) {
+    if (field === 1) {
+      place.nameStart = wire.pos;
+      place.nameEnd = stop;
+    } else if (field === 2) {
+      place.descriptionStart = wire.pos;
+      place.descriptionEnd = stop;
+    } else if (field === 3) {
+      place.unitStart = wire.pos;
+      place.unitEnd = stop;
+    } else if (KINDS[field] !== undefined) {
       if (field !== dataField) data.length = 0;
       dataField = field;
       data.push(wire.pos, stop);
@@ -149,7 +155,7 @@ function walkMetric(wire: Wire, start: number, end: number, sink: MetricSink): v
       }
     }
   }
-  sink.metric({ name, description, unit, kind, temporality: TEMPORALITIES[temporality] ?? "unspecified", monotonic });
+  sink.metric(headers.read(wire, place, kind, TEMPORALITIES[temporality] ?? "unspecified", monotonic));
   const attributeField = ATTRIBUTE_FIELD[kind];
   for (let i = 0; i < data.length; i += 2) {
     const stop = data[i + 1]!;

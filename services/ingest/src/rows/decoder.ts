@@ -1,6 +1,7 @@
 import { Kernel } from "../kernel/kernel.ts";
 import { spanHost } from "../kernel/span-columns.ts";
 import { jsonToProtobuf, REQUESTS } from "../otlp/json.ts";
+import { MetricHeaders } from "../otlp/metric-headers.ts";
 import { walkMetrics } from "../otlp/metrics.ts";
 import { walkRecords } from "../otlp/records.ts";
 import type { Encoding, Signal } from "../otlp/reply.ts";
@@ -78,6 +79,7 @@ export class Decoder {
   private readonly tables = createTables();
   private readonly rejections = new Rejections();
   private readonly identities: Identities;
+  private readonly headers = new MetricHeaders();
   private readonly guard: Cardinality;
   private readonly scrubber: Scrubber;
   private readonly ids: SeriesIds;
@@ -159,7 +161,7 @@ export class Decoder {
     if (signal === "metrics") {
       this.metrics.begin(window);
       try {
-        walkMetrics(message, this.metrics);
+        walkMetrics(message, this.metrics, this.headers);
       } catch (error) {
         this.metrics.finish()();
         throw error;

@@ -118,6 +118,7 @@ export class MetricRows implements MetricSink {
   scope(name: string, version: string): void {
     this.scopeName = name;
     this.scopeVersion = version;
+    this.book.scope(this.identity, name, version);
   }
 
   metric(header: MetricHeader): void {

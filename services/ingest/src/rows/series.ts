@@ -104,6 +104,9 @@ const NONE: Series = {
  */
 export class SeriesBook {
   private readonly contexts = new Map<string, MetricContext>();
+  /** The same by their headers' objects, which senders' repeated bytes become, for every resource and scope. */
+  private readonly scopes = new Map<string, Map<MetricHeader, MetricContext>>();
+  private metrics = new Map<MetricHeader, MetricContext>();
   private readonly limit: number;
   private readonly guard: Cardinality;
   private readonly scrubber: Scrubber;
@@ -122,7 +125,31 @@ export class SeriesBook {
     this.scrubber = scrubber;
   }
 
+  /** To be called before the metrics of a scope. */
+  scope(identity: Identity, scopeName: string, scopeVersion: string): void {
+    const key = `${identity.number}\0${scopeName.length}\0${scopeName}${scopeVersion}`;
+    let metrics = this.scopes.get(key);
+    if (metrics === undefined) {
+      metrics = new Map();
+      this.scopes.set(key, metrics);
+      this.forms++;
+    }
+    this.metrics = metrics;
+  }
+
+  /** The metric of the scope named last, which these are. */
   context(identity: Identity, scopeName: string, scopeVersion: string, header: MetricHeader): MetricContext {
+    let context = this.metrics.get(header);
+    if (context === undefined) {
+      context = this.contextOf(identity, scopeName, scopeVersion, header);
+      this.metrics.set(header, context);
+      this.forms++;
+    }
+    this.previous = context.before;
+    return context;
+  }
+
+  private contextOf(identity: Identity, scopeName: string, scopeVersion: string, header: MetricHeader): MetricContext {
     const { name, unit, kind, temporality, monotonic } = header;
     const key = `${identity.number}\0${kind}\0${temporality}\0${monotonic}\0${scopeName}\0${scopeVersion}\0${unit}\0${name}`;
     let context = this.contexts.get(key);
@@ -147,7 +174,6 @@ export class SeriesBook {
       this.contexts.set(key, context);
       this.size++;
     }
-    this.previous = context.before;
     return context;
   }
 
@@ -193,6 +219,7 @@ export class SeriesBook {
   trim(): boolean {
     if (this.size <= this.limit && this.forms <= 2 * this.limit) return false;
     this.contexts.clear();
+    this.scopes.clear();
     this.ids.clear();
     this.guard.sweep();
     this.previous = undefined;
