@@ -3,7 +3,7 @@ export const EXPORT_SECONDS = 10;
 const EXPORTS_PER_DAY = 86_400 / EXPORT_SECONDS;
 const HOURS = 24;
 const EXPORTS_PER_HOUR = 3600 / EXPORT_SECONDS;
-const SERVICES = 20;
+export const SERVICES = 20;
 const ROUTES = 8;
 const STATEMENTS = 10;
 

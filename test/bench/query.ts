@@ -6,13 +6,22 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { createStoreClient, migrate, type StoreClient } from "@tidemark/store";
+import { machine, writeTable } from "../support/benchmarks-page.ts";
 import { ROOT } from "../support/tidemark.ts";
-import { EXPORT_SECONDS, fillStatements, type Plan, POINTS_PER_EXPORT, planOf, pointsSql } from "./query-data.ts";
+import {
+  EXPORT_SECONDS,
+  fillStatements,
+  type Plan,
+  POINTS_PER_EXPORT,
+  planOf,
+  pointsSql,
+  SERVICES,
+} from "./query-data.ts";
 import { type Asked, panelQueries, VARIANTS } from "./query-panels.ts";
 
 const USAGE = `Usage: npm run bench:query -- [options]
 
-Fills a fresh embedded engine with a day of what the agents of ${20} services send, then runs every query of every
+Fills a fresh embedded engine with a day of what the agents of ${SERVICES} services send, then runs every query of every
 bundled panel over these 24 hours as Grafana does (read-only user, HTTP, Native format, gzip accepted), each 7 times.
 
   --points N    OTLP metric points to fill (default 5000000)
@@ -190,6 +199,24 @@ function report(points: number, plan: Plan, figures: readonly Figure[]): void {
   console.log(`${over} of ${figures.length} at ${BAR_MS} ms or more`);
   for (const [name = "", median = "", worst = "", n = ""] of lines)
     console.log(`${median.padStart(8)} ms  max ${worst.padStart(8)}  ${n.padStart(6)} rows  ${name}`);
+  if (flags.write) {
+    if (flags.panels !== undefined) throw new Error("--write needs every panel: leave --panels out");
+    const table = lines
+      .slice(0, SLOWEST_SHOWN)
+      .map(([name = "", median, worst]) => `| ${name.replaceAll("|", "\\|")} | ${median} | ${worst} |`);
+    const rest = `The other ${figures.length - table.length} are faster; the one in the middle takes ${slowest[slowest.length >> 1]?.medianMs.toFixed(1)} ms.`;
+    writeTable("query", [
+      head,
+      "",
+      "| slowest | median, ms | largest, ms |",
+      "|---|---|---|",
+      ...table,
+      "",
+      rest,
+      "",
+      machine(),
+    ]);
+  }
   if (flags.json) {
     console.log(
       JSON.stringify({

@@ -33,8 +33,9 @@ FROM (
   SELECT instance, time, memory_type, sum(mean_open) AS open, max(mean_bytes) AS bytes
   FROM (
     SELECT instance, ${BUCKET} AS time, memory_type, kind, sum(connections_sum) / sum(connections_n) AS mean_open, sum(memory_bytes_sum) / sum(memory_bytes_n) AS mean_bytes
-    ${fromWindows("connection_memory")} AND runtime = '${runtime}' AND connections_n > 0 AND memory_bytes_n > 0 AND ${VARIABLE_FILTER}
+    ${fromWindows("connection_memory")} AND runtime = '${runtime}' AND ${VARIABLE_FILTER}
     GROUP BY instance, time, memory_type, kind
+    HAVING sum(connections_n) > 0 AND sum(memory_bytes_n) > 0
   )
   GROUP BY instance, time, memory_type
 )
@@ -65,13 +66,14 @@ FROM (
     SELECT runtime, kind, bytes_per_connection, span,
       span >= ${MIN_SPAN} AND ifNull(connections - lowest >= ${MIN_REACH} * span, 0) AS near,
       ifNull(bytes_per_connection > 0 AND fit_r2 >= ${MIN_R2} AND fit_span >= greatest(${MIN_SPAN}, ${MIN_REACH} * span), 0) AS fitted
-    FROM (
-      SELECT runtime, kind, connections, bytes_per_connection, fit_r2, fit_span,
-        min(connections) OVER (PARTITION BY instance, kind) AS lowest,
-        ifNull(max(connections) OVER (PARTITION BY instance, kind) - lowest, 0) AS span
+    FROM tidemark.connection_memory AS c
+    INNER JOIN (
+      SELECT instance, kind, min(connections) AS lowest, ifNull(max(connections) - lowest, 0) AS span
       FROM tidemark.connection_memory
       WHERE $__timeFilter(ts) AND ${BOTH} AND ${VARIABLE_FILTER}
-    )
+      GROUP BY instance, kind
+    ) AS seen USING (instance, kind)
+    WHERE $__timeFilter(ts) AND ${BOTH} AND ${VARIABLE_FILTER}
   )
   GROUP BY name
 )

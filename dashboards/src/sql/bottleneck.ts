@@ -88,12 +88,15 @@ export function bottleneckSql({ from = AS_THEY_CAME, time, bucket, by, where = "
         WHERE late * 20 > ifNull(waits, 0) OR (ifNull(waits, 0) = 0 AND stalled >= ${NOTICEABLE_WAIT_SECONDS})
       )`;
   const merged = from.onlyNoticed
-    ? `sumMapIf(wait_buckets, ${noticed} AS has_noticed) AS merged, sumMapIf(roomy_buckets, has_noticed) AS idle`
+    ? "sumMapIf(wait_buckets, has_noticed) AS merged, sumMapIf(roomy_buckets, has_noticed) AS idle"
     : "sumMap(wait_buckets) AS merged, sumMap(roomy_buckets) AS idle";
+  const columns =
+    "kind, name, busy_sum, capacity_sum, fullness, wait_count, stall_age, full_exports, wait_buckets, roomy_buckets";
   const at = bucket === undefined ? "" : "time, ";
   const bucketColumn = bucket === undefined ? "" : `${bucket} AS time, `;
   const owner = by === "service" ? "runtime, service" : "runtime";
   const service = by === "service" ? "service" : "argMax(service, rank) AS service";
+  // A level per step: a name used twice on its own level is analysed twice, which together took longer than reading a day's rows.
   return `SELECT ${at}runtime, ${service},
   argMax(if(rank > 0, concat(kind, '/', name), 'none'), rank) AS bottleneck,
   argMax(if(rank > 0, kind, 'none'), rank) AS kind_,
@@ -102,35 +105,46 @@ export function bottleneckSql({ from = AS_THEY_CAME, time, bucket, by, where = "
   argMax(if(kind = 'gil', greatest(w, lost), w), rank) AS w_p95,
   toFloat64(transform(kind_, [${quoted(Object.keys(BOTTLENECK_CODES))}], [${Object.values(BOTTLENECK_CODES).join(", ")}], 0)) AS code
 FROM (
-  SELECT *,
-    maxIf(w, kind = 'event_loop') OVER (PARTITION BY ${at}runtime, service) AS loop_w,
-    maxIf(ifNull(u, 0), kind = 'event_loop') OVER (PARTITION BY ${at}runtime, service) AS loop_u,
-    maxIf(w, kind = 'thread_pool' AND name = 'fast') OVER (PARTITION BY ${at}runtime, service) AS fast_w,
-    maxIf(idle_felt, kind IN ('thread_pool', 'executor')) OVER (PARTITION BY ${at}runtime, service) AS free_thread_w,
-    kind IN ('db_pool', 'executor', 'channel_layer') AS downstream,
-    multiIf(kind = 'thread_pool' AND name = 'slow', if(w < ${OWN_LANE} * fast_w, 0, w - fast_w),
-      kind = 'gil', greatest(felt, if(felt >= ${LOCK_CONTENDED_SECONDS}, free_thread_w, 0)), NOT downstream, felt, loop_u >= ${SATURATED} AND loop_w >= ${LOOP_WAIT_SECONDS}, 0, greatest(0, felt - ${LOOP_TURNS} * loop_w)) AS lost,
+  SELECT ${at}runtime, service, kind, name, u, w, lost,
     -- A wait outranks any U; among the busy, the specific resource goes before the processor it runs on.
     multiIf(lost >= ${NOTICEABLE_WAIT_SECONDS}, 2 + lost, w < ${NOTICEABLE_WAIT_SECONDS} AND ifNull(u, 0) >= ${SATURATED}, if(kind IN ('cpu', 'gil'), u - 0.5, u), 0) AS rank
   FROM (
-    SELECT *,
-      -- Probes sample everyone. Stamps count those who used the resource; the others, by the most used resource, waited zero.
-      ${STAMPED} AS stamped,
-      NOT stamped OR full_exports > 0 AS was_full,
-      maxIf(waits, stamped) OVER (PARTITION BY ${at}runtime, service) AS requests,
-      if(length(idle) = 0, merged, mapSubtract(merged, idle)) AS full,
-      length(merged) > 0 AS has_waits,
-      toFloat64(multiIf(waits = 0, stalled, has_waits, ifNull(${bucketQuantile("merged", 0.95)}, 0), 0)) AS w,
-      toFloat64(multiIf(waits = 0, if(was_full, stalled, 0), NOT stamped, w, waits < ${MIN_WAITS}, 0, has_waits, ifNull(${bucketQuantile(everyone("full"), 0.95)}, 0), 0)) AS felt,
-      toFloat64(if(stamped AND waits >= ${MIN_WAITS} AND length(idle) > 0, ifNull(${bucketQuantile(everyone("idle"), 0.95)}, 0), 0)) AS idle_felt
+    SELECT ${at}runtime, service, kind, name, u, w,
+      multiIf(kind = 'thread_pool' AND name = 'slow', if(w < ${OWN_LANE} * fast_w, 0, w - fast_w),
+        kind = 'gil', greatest(felt, if(felt >= ${LOCK_CONTENDED_SECONDS}, free_thread_w, 0)), kind NOT IN ('db_pool', 'executor', 'channel_layer'), felt,
+        loop_u >= ${SATURATED} AND loop_w >= ${LOOP_WAIT_SECONDS}, 0, greatest(0, felt - ${LOOP_TURNS} * loop_w)) AS lost
     FROM (
-      SELECT ${bucketColumn}runtime, service, kind, name,
-        if(kind = 'listen_queue', max(fullness), sum(busy_sum) / sum(capacity_sum)) AS u,
-        toUInt64(ifNull(sum(wait_count), 0)) AS waits, ifNull(max(stall_age), 0) AS stalled, sum(full_exports) AS full_exports,
-        ${merged}
-      FROM ${view}
-      WHERE ${rows}
-      GROUP BY ${at}runtime, service, kind, name
+      SELECT ${at}runtime, service, kind, name, u, w,
+        multiIf(waits = 0, if(was_full, stalled, 0), NOT stamped, w, waits < ${MIN_WAITS}, 0, full_w) AS felt,
+        maxIf(w, kind = 'event_loop') OVER owner AS loop_w,
+        maxIf(ifNull(u, 0), kind = 'event_loop') OVER owner AS loop_u,
+        maxIf(w, kind = 'thread_pool' AND name = 'fast') OVER owner AS fast_w,
+        maxIf(idle_felt, kind IN ('thread_pool', 'executor')) OVER owner AS free_thread_w
+      FROM (
+        SELECT ${at}runtime, service, kind, name, u, waits, stalled, stamped, was_full,
+          toFloat64(multiIf(waits = 0, stalled, length(merged) > 0, ifNull(${bucketQuantile("merged", 0.95)}, 0), 0)) AS w,
+          toFloat64(if(stamped AND waits >= ${MIN_WAITS} AND length(merged) > 0, ifNull(${bucketQuantile(everyone("full"), 0.95)}, 0), 0)) AS full_w,
+          toFloat64(if(stamped AND waits >= ${MIN_WAITS} AND length(idle) > 0, ifNull(${bucketQuantile(everyone("idle"), 0.95)}, 0), 0)) AS idle_felt
+        FROM (
+          -- Probes sample everyone. Stamps count those who used the resource; the others, by the most used resource, waited zero.
+          SELECT ${at}runtime, service, kind, name, u, waits, stalled, stamped, was_full, merged, idle,
+            if(length(idle) = 0, merged, mapSubtract(merged, idle)) AS full, maxIf(waits, stamped) OVER owner AS requests
+          FROM (
+            SELECT ${at}runtime, service, kind, name, ${STAMPED} AS stamped, NOT stamped OR sum(full_exports) > 0 AS was_full,
+              if(kind = 'listen_queue', max(fullness), sum(busy_sum) / sum(capacity_sum)) AS u,
+              toUInt64(ifNull(sum(wait_count), 0)) AS waits, ifNull(max(stall_age), 0) AS stalled,
+              ${merged}
+            FROM (
+              SELECT ${bucketColumn}runtime, service, ${columns}${from.onlyNoticed ? `, ${noticed} AS has_noticed` : ""}
+              FROM ${view}
+              WHERE ${rows}
+            )
+            GROUP BY ${at}runtime, service, kind, name
+          )
+          WINDOW owner AS (PARTITION BY ${at}runtime, service)
+        )
+      )
+      WINDOW owner AS (PARTITION BY ${at}runtime, service)
     )
   )
 )

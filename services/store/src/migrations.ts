@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { bucketQuantile } from "./bucket-quantile.ts";
+import { recordedBucketQuantile } from "./bucket-quantile.ts";
 
 const DIRECTORY = fileURLToPath(new URL("../migrations/", import.meta.url));
 const FILE_NAME = /^(\d{4})_([a-z0-9_]+)\.sql$/;
@@ -28,7 +28,7 @@ export function readMigrations(directory = DIRECTORY): Migration[] {
       throw new Error(`Migration ${file}: expected ${String(i + 1).padStart(4, "0")}_<name>.sql`);
     }
     const text = readFileSync(`${directory}/${file}`, "utf8").replace(QUANTILE, (_, map, q) =>
-      bucketQuantile(map, Number(q)),
+      recordedBucketQuantile(map, Number(q)),
     );
     return {
       number: Number(number),

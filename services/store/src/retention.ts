@@ -30,12 +30,29 @@ const PLACEHOLDERS: Record<keyof Retention, string> = {
   logsDays: "{retention_logs_days}",
 };
 
-/** Retention with its defaults. Throws RangeError for anything but whole days from 1 to 10000. */
+/** What is made from what, or described by it: each is kept at least as long as the one before. */
+const OUTLIVES: readonly (readonly [shorter: keyof Retention, longer: keyof Retention])[] = [
+  ["rawDays", "oneMinuteDays"],
+  ["oneMinuteDays", "oneHourDays"],
+  ["oneHourDays", "seriesDays"],
+];
+
+/**
+ * Retention with its defaults. Throws RangeError for anything but whole days from 1 to 10000, and where a rollup would be gone before
+ * what it is made of: dashboards read the rollup where the rows have expired.
+ */
 export function completeRetention(given: Partial<Retention> = {}): Retention {
   const retention = { ...DEFAULT_RETENTION, ...given };
   for (const [name, days] of Object.entries(retention)) {
     if (!Number.isInteger(days) || days < 1 || days > 10_000) {
       throw new RangeError(`retention ${name} is ${days}: expected whole days from 1 to 10000`);
+    }
+  }
+  for (const [shorter, longer] of OUTLIVES) {
+    if (retention[longer] < retention[shorter]) {
+      throw new RangeError(
+        `retention ${longer} is ${retention[longer]}, less than ${shorter} (${retention[shorter]}): a rollup is kept at least as long as what it is made of`,
+      );
     }
   }
   return retention;

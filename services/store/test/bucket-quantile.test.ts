@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { bucketQuantile } from "../src/bucket-quantile.ts";
+import { bucketQuantile, recordedBucketQuantile } from "../src/bucket-quantile.ts";
 import { createStoreClient, type StoreClient } from "../src/client.ts";
 import { type Engine, rowsOf, startEngine } from "./engine.ts";
 
@@ -89,6 +89,16 @@ test("is NULL for no buckets or empty ones, and 0 in the zero bucket", async () 
   expect(await quantiles("CAST(map(), 'Map(Int16, UInt64)')")).toEqual(QUANTILES.map(() => null));
   expect(await quantiles("CAST(map(3, 0), 'Map(Int16, UInt64)')")).toEqual(QUANTILES.map(() => null));
   expect(await quantiles("CAST(map(-32768, 9), 'Map(Int16, UInt64)')")).toEqual(QUANTILES.map(() => 0));
+});
+
+test("the words of the migrations give the same quantile", async () => {
+  for (const values of Object.values(distributions)) {
+    const map = sqlMap(bucketsOf(values));
+    const columns = QUANTILES.map((q, i) => `${recordedBucketQuantile(map, q)} AS q${i}`).join(", ");
+    const [row] = await rowsOf<Record<string, number | null>>(client, `SELECT ${columns}`);
+    const found = await quantiles(map);
+    for (const [i, value] of found.entries()) expect(row![`q${i}`]).toBeCloseTo(value!, 12);
+  }
 });
 
 test("refuses a quantile outside 0 to 1", () => {

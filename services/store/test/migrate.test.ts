@@ -10,6 +10,14 @@ import { SATURATION_COLUMNS, TABLES } from "../src/tables.ts";
 import { type Engine, rows, startEngine } from "./engine.ts";
 
 const MIGRATIONS = fileURLToPath(new URL("../migrations/", import.meta.url));
+/** The first 16 digits of the SHA-256 of each migration that is out there, as its installations have recorded it. */
+const RECORDED = {
+  1: "b4438b0395b2d003",
+  2: "009d791f3aeeca3b",
+  3: "4ae84d5d549bd37d",
+  4: "ca1f45f95454609b",
+  5: "d537f8a9e3dd206e",
+};
 const latest = readMigrations().length;
 let engine: Engine;
 beforeAll(async () => {
@@ -134,6 +142,11 @@ test("rows from before the rollups are counted once, although a runner died half
   }
 });
 
+test("the texts of migrations that are out there do not change", () => {
+  const recorded = Object.fromEntries(readMigrations().map(({ number, checksum }) => [number, checksum.slice(0, 16)]));
+  expect(recorded).toMatchObject(RECORDED);
+});
+
 test("a changed retention reaches existing tables, and only it", async () => {
   const url = engine.url("kept");
   await migrate(url, { retention: { rawDays: 3, tracesDays: 4 } });
@@ -164,6 +177,11 @@ test("a changed retention reaches existing tables, and only it", async () => {
     series: 401,
   });
   await expect(migrate(url, { retention: { rawDays: 0 } })).rejects.toThrow("retention rawDays is 0");
+  const short = { rawDays: 100, oneMinuteDays: 90 };
+  await expect(migrate(url, { retention: short })).rejects.toThrow(
+    "retention oneMinuteDays is 90, less than rawDays (100)",
+  );
+  await expect(migrate(url, { retention: { oneHourDays: 89 } })).rejects.toThrow("retention oneHourDays is 89");
 });
 
 test("takes a client of its own making, and tells a bad URL", async () => {

@@ -1,0 +1,87 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { loadDashboards } from "../src/load.ts";
+import { expand } from "../src/macros.ts";
+import { writeDay } from "./support/day.ts";
+import { startTestEngine, type TestEngine } from "./support/engine.ts";
+
+/** Buckets of ten minutes are made of two windows of 5 minutes, or ten of 1 minute, or rows as they came. */
+const STEP_SECONDS = 600;
+const RANGE_SECONDS = 4 * 3600;
+const TOLERANCE = 1e-9;
+
+let engine: TestEngine;
+const to = new Date(Math.floor(Date.now() / 3_600_000) * 3_600_000);
+const from = new Date(to.getTime() - RANGE_SECONDS * 1000);
+
+beforeAll(async () => {
+  engine = await startTestEngine();
+  await writeDay(engine.writer, from, RANGE_SECONDS);
+});
+afterAll(() => engine.stop());
+
+const targets = loadDashboards().flatMap((dashboard) =>
+  dashboard.panels.flatMap((panel) =>
+    (panel.targets ?? [])
+      .filter(({ rawSql }) => rawSql.includes(" AS tier"))
+      .map((target) => ({ name: `${dashboard.uid} ${panel.id} ${panel.title} ${target.refId}`, sql: target.rawSql })),
+  ),
+);
+
+/** The query with its rollup named by hand; every panel chooses by the same line. */
+function withTier(sql: string, tier: number): string {
+  const chosen = expand(sql, { from, to, intervalMs: STEP_SECONDS * 1000 });
+  const text = chosen.replace(/multiIf\(step % 3600 = 0, 3600,[^)]*\) AS tier/, `${tier} AS tier`);
+  expect(text).not.toBe(chosen);
+  return text;
+}
+
+async function answer(sql: string): Promise<unknown[][]> {
+  const result = await engine.reader.query({ query: sql, format: "JSONCompactEachRow" });
+  return (await result.json()) as unknown as unknown[][];
+}
+
+/** Rows in an order that does not hang on a last digit; numbers apart from the words. */
+function sorted(rows: unknown[][]): unknown[][] {
+  const key = (row: unknown[]): string =>
+    JSON.stringify(row.map((cell) => (typeof cell === "number" ? Number(cell.toPrecision(6)) : cell)));
+  return rows.toSorted((a, b) => (key(a) < key(b) ? -1 : 1));
+}
+
+function expectEqual(found: unknown[][], truth: unknown[][]): void {
+  expect(found.length).toBe(truth.length);
+  const [left, right] = [sorted(found), sorted(truth)];
+  for (const [i, row] of right.entries()) {
+    for (const [j, cell] of row.entries()) {
+      const other = left[i]?.[j];
+      if (typeof cell !== "number") expect(other).toEqual(cell);
+      else expect(Math.abs(Number(other) - cell)).toBeLessThanOrEqual(TOLERANCE * Math.max(1, Math.abs(cell)));
+    }
+  }
+}
+
+describe("a panel's answer from rollups is the one from the rows as they came", () => {
+  it.each(targets)("$name", async ({ sql }) => {
+    const raw = await answer(withTier(sql, 0));
+    for (const tier of [60, 300]) expectEqual(await answer(withTier(sql, tier)), raw);
+    // Nothing to compare would pass as well.
+    if (!MAY_BE_EMPTY.test(sql)) expect(raw.length).toBeGreaterThan(0);
+  });
+});
+
+/** What the day has nothing of: asyncio's loop and calls repeated within a request. */
+const MAY_BE_EMPTY = /runtime = 'django' AND kind = 'event_loop'|calls \/ requests >= 5/;
+
+it("hours, too, equal the rows as they came", async () => {
+  for (const { name, sql } of targets) {
+    const hours = (tier: number): string =>
+      expand(sql, { from, to, intervalMs: 3_600_000 }).replace(
+        /multiIf\(step % 3600 = 0, 3600,[^)]*\) AS tier/,
+        `${tier} AS tier`,
+      );
+    try {
+      expectEqual(await answer(hours(3600)), await answer(hours(0)));
+    } catch (error) {
+      throw new Error(`${name}: ${(error as Error).message}`);
+    }
+  }
+});
