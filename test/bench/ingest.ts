@@ -1,4 +1,4 @@
-import { availableParallelism } from "node:os";
+import { availableParallelism, loadavg } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { machine, writeTable } from "../support/benchmarks-page.ts";
@@ -86,6 +86,7 @@ async function main(): Promise<void> {
     series: positive("series", values.series),
     stepMs: positive("step-ms", values["step-ms"]),
   };
+  const [loadBefore = 0] = loadavg();
   const closers: (() => unknown)[] = [];
   try {
     const generator = startGenerator(fileURLToPath(import.meta.url), shape);
@@ -153,7 +154,7 @@ async function main(): Promise<void> {
       "",
       `${ratio === null ? "" : `The Collector's way costs ${ratio.toFixed(1)} times as much CPU. `}At ${thousands(result.half_load_points_per_second)} points/s, half of the full load on this machine, an answer takes ${half.p50Ms.toFixed(1)} ms at the median and ${half.p99Ms.toFixed(1)} ms at the 99th percentile from when its request was due (longest ${half.longestMs.toFixed(0)} ms). Ingest and engine held at most ${megabytes(rssBytes)} MB.`,
       "",
-      `${thousands(ours.points)} points, all counted by SQL: ${shape.points} numbers per request with 3 attributes under ${shape.resources} resources with 10, ${thousands(shape.series)} series, one point each ${shape.stepMs} ms of their time; ${rounds} phases of ${seconds} s, medians, CPU until all is queryable and merged. ${machine()}${availableParallelism() <= 2 ? "; the sender took its share of the 2 cores" : ""}.`,
+      `${thousands(ours.points)} points, all counted by SQL: ${shape.points} numbers per request with 3 attributes under ${shape.resources} resources with 10, ${thousands(shape.series)} series, one point each ${shape.stepMs} ms of their time; ${rounds} phases of ${seconds} s, medians, CPU until all is queryable and merged. ${machine()}${availableParallelism() <= 2 ? "; the sender took its share of the 2 cores" : ""}${loadBefore > 1 ? `; other work shared the machine (load average ${loadBefore.toFixed(1)} before the start)` : ""}.`,
     ];
     console.log(lines.join("\n"));
     if (values.write) writeTable("ingest", lines);
