@@ -1,6 +1,7 @@
 -- Codecs by measurement (npm run bench:storage -- --codecs; the table is in docs/benchmarks.md). New parts get them, old ones as
 -- they are merged: no mutation. Timestamps: Delta leaves whole bytes, so that ZSTD finds the same seconds again in the next series
--- of the process; DoubleDelta's bits hide them. Buckets: T64 drops the zero bytes of small keys and counts.
+-- of the process; DoubleDelta's bits hide them. Counts and sparse buckets: T64
+-- drops their zero bytes; where neighbouring rows have the same buckets, ZSTD alone finds more.
 ALTER TABLE samples
     MODIFY COLUMN series_id CODEC(ZSTD(3)),
     MODIFY COLUMN ts CODEC(Delta, ZSTD(3)),
@@ -40,7 +41,7 @@ ALTER TABLE resource_samples
     MODIFY COLUMN wait_count CODEC(T64, ZSTD(3)),
     MODIFY COLUMN wait_sum CODEC(ZSTD(3)),
     MODIFY COLUMN wait_max CODEC(ZSTD(3)),
-    MODIFY COLUMN wait_buckets CODEC(T64, ZSTD(3)),
+    MODIFY COLUMN wait_buckets CODEC(ZSTD(3)),
     MODIFY COLUMN stall_age CODEC(ZSTD(3)),
     MODIFY COLUMN rejected CODEC(ZSTD(3)),
     MODIFY COLUMN saturated_time CODEC(ZSTD(3)),
@@ -52,7 +53,7 @@ ALTER TABLE http_requests
     MODIFY COLUMN count CODEC(T64, ZSTD(3)),
     MODIFY COLUMN sum CODEC(ZSTD(3)),
     MODIFY COLUMN max CODEC(ZSTD(3)),
-    MODIFY COLUMN buckets CODEC(T64, ZSTD(3)),
+    MODIFY COLUMN buckets CODEC(ZSTD(3)),
     MODIFY COLUMN points CODEC(T64, ZSTD(3))
 ;
 ALTER TABLE request_phases
@@ -60,7 +61,7 @@ ALTER TABLE request_phases
     MODIFY COLUMN count CODEC(T64, ZSTD(3)),
     MODIFY COLUMN sum CODEC(ZSTD(3)),
     MODIFY COLUMN max CODEC(ZSTD(3)),
-    MODIFY COLUMN buckets CODEC(T64, ZSTD(3)),
+    MODIFY COLUMN buckets CODEC(ZSTD(3)),
     MODIFY COLUMN points CODEC(T64, ZSTD(3))
 ;
 ALTER TABLE query_timings
@@ -68,7 +69,7 @@ ALTER TABLE query_timings
     MODIFY COLUMN count CODEC(T64, ZSTD(3)),
     MODIFY COLUMN sum CODEC(ZSTD(3)),
     MODIFY COLUMN max CODEC(ZSTD(3)),
-    MODIFY COLUMN buckets CODEC(T64, ZSTD(3)),
+    MODIFY COLUMN buckets CODEC(ZSTD(3)),
     MODIFY COLUMN points CODEC(T64, ZSTD(3))
 ;
 ALTER TABLE connection_memory

@@ -3,6 +3,7 @@ import { PointColumns } from "../kernel/point-columns.ts";
 import type { DenseBuckets, MetricHeader, MetricSink, Point } from "../otlp/point.ts";
 import { nanosToMillis, type Wire } from "../otlp/wire.ts";
 import type { Cardinality } from "./cardinality.ts";
+import { toClockSteps } from "./clock.ts";
 import { decimalExponent, mantissa, RAW_BITS } from "./decimal.ts";
 import { type Difference, difference } from "./differences.ts";
 import { xxHash64 } from "./hash.ts";
@@ -13,6 +14,7 @@ import { type Scale4, toScale4 } from "./scale4.ts";
 import type { MetricContext, Reached, Series, SeriesBook } from "./series.ts";
 import type { Tables } from "./tables.ts";
 
+const SECONDS = "s";
 const TABLE_OF = { numbers: "samples", histograms: "histograms", exponentials: "exp_histograms" } as const;
 const KIND_NUMBERS = { gauge: 1, sum: 2, histogram: 3, exponential_histogram: 4, summary: 5 } as const;
 const TEMPORALITY_NUMBERS = { unspecified: 0, delta: 1, cumulative: 2 } as const;
@@ -302,6 +304,10 @@ export class MetricRows implements MetricSink {
       ({ count, sum } = fresh);
       // Of a cumulative series the maximum is the one since its start: it says nothing about this interval.
       max = undefined;
+    }
+    if (header.unit === SECONDS) {
+      sum = toClockSteps(sum);
+      max = max === undefined ? undefined : toClockSteps(max);
     }
     if (route.to === "resource_wait") {
       this.pivots.addWait(context, series, ts, count, sum, max, this.scale4);
