@@ -16,8 +16,11 @@ interface Column {
   readonly default_kind: string;
 }
 
-/** Aggregate functions whose result does not depend on the order in which rows and states are added. */
-const EXACT = /^(sum|count|min|max|argMin|argMax|sumMap|minMap|maxMap|uniqExact|groupBitOr|quantilesDD|quantileDD)/;
+/**
+ * Aggregate functions whose result does not depend on the order in which rows and states are added; `any` and `anyLast` do
+ * not as long as a key has one value, as every sender of ours has.
+ */
+const EXACT = /^(sum|count|min|max|any|anyLast|argMin|argMax|sumMap|minMap|maxMap|uniqExact|groupBitOr|quantilesDD|quantileDD)/;
 const SHOWN = 3;
 const ROUNDING = 1e-9;
 
