@@ -40,12 +40,20 @@ export function canonicalKey(attributes: readonly Attribute[]): string {
   return key;
 }
 
-/** Interns the resources of this process, at most `limit` of them; beyond that it forgets all and starts again. */
+/** More than the attributes of an ordinary resource take, in bytes. */
+const BYTES_PER_RESOURCE = 2048;
+
+/**
+ * Interns the resources of this process, at most `limit` of them, or what so many hold on average in bytes; beyond that it
+ * forgets all and starts again.
+ */
 export class Identities {
   private readonly known = new Map<string, Identity>();
   /** The same, found by the bytes of the Resource message: a hash leads there, the bytes decide. */
   private readonly byBytes = new Map<number, { readonly raw: Uint8Array; readonly identity: Identity }>();
   private next = 0;
+  /** About what is held: senders choose the lengths. */
+  private bytes = 0;
   /** Whose data this request holds. */
   readonly entered = new Set<Identity>();
   private readonly limit: number;
@@ -74,9 +82,21 @@ export class Identities {
     const found = this.byBytes.get(hash);
     if (found !== undefined && sameBytes(found.raw, wire.bytes, start, end)) return found.identity;
     const identity = this.resolve(wire, ranges);
-    if (this.byBytes.size >= this.limit) this.byBytes.clear();
+    if (this.byBytes.size >= this.limit || this.tooLarge) this.forget();
     this.byBytes.set(hash, { raw: Uint8Array.from(wire.bytes.subarray(start, end)), identity });
+    this.bytes += end - start;
     return identity;
+  }
+
+  private get tooLarge(): boolean {
+    return this.bytes > BYTES_PER_RESOURCE * this.limit;
+  }
+
+  /** One set of attributes has one number: what is forgotten must not be found by its bytes. */
+  private forget(): void {
+    this.known.clear();
+    this.byBytes.clear();
+    this.bytes = 0;
   }
 
   private resolve(wire: Wire, ranges: readonly number[]): Identity {
@@ -88,13 +108,10 @@ export class Identities {
     const key = canonicalKey(attributes);
     let identity = this.known.get(key);
     if (identity === undefined) {
-      if (this.known.size >= this.limit) {
-        this.known.clear();
-        // One set of attributes has one number: what is forgotten here must not be found by its bytes.
-        this.byBytes.clear();
-      }
+      if (this.known.size >= this.limit || this.tooLarge) this.forget();
       identity = identify(this.next++, key, attributes);
       this.known.set(key, identity);
+      this.bytes += 2 * key.length;
     }
     return identity;
   }

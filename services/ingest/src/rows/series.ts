@@ -95,12 +95,15 @@ const NONE: Series = {
   reached: undefined,
 };
 
+/** More than names and attributes of ordinary series take together, in bytes. */
+const BYTES_PER_SERIES = 2048;
+
 /**
  * Every series this process has seen, found by the raw bytes of a point's attributes.
  *
  * The bytes are hashed and then compared, so two series never share an entry; attributes in another order are resolved
- * once to the same series through their canonical text. Beyond `limit` series everything is forgotten: rows of
- * `series` are written again then, nothing else changes.
+ * once to the same series through their canonical text. Beyond `limit` series, or what they hold on average in bytes,
+ * everything is forgotten: rows of `series` are written again then, nothing else changes.
  */
 export class SeriesBook {
   private readonly contexts = new Map<string, MetricContext>();
@@ -116,6 +119,8 @@ export class SeriesBook {
   /** Raw bytes remembered: many lead to one series where values were taken out of them. */
   private forms = 0;
   private nextContext = 1;
+  /** About what names, attributes and raw bytes take: senders choose their lengths. */
+  private bytes = 0;
   size = 0;
 
   constructor(limit: number, guard: Cardinality, scrubber: Scrubber, ids: SeriesIds) {
@@ -173,6 +178,7 @@ export class SeriesBook {
       };
       this.contexts.set(key, context);
       this.size++;
+      this.bytes += 2 * key.length;
     }
     return context;
   }
@@ -205,6 +211,7 @@ export class SeriesBook {
       entry = { raw, series, next: undefined };
       context.entries.set(hash, entry);
       this.forms++;
+      this.bytes += raw.byteLength;
     } else if (sameBytes(entry.raw, view, start, end)) series = this.admitted(context, entry.series);
     else {
       this.previous = undefined;
@@ -217,7 +224,8 @@ export class SeriesBook {
 
   /** Called between requests. Returns whether everything was forgotten. */
   trim(): boolean {
-    if (this.size <= this.limit && this.forms <= 2 * this.limit) return false;
+    const { size, forms, bytes, limit } = this;
+    if (size <= limit && forms <= 2 * limit && bytes <= BYTES_PER_SERIES * limit) return false;
     this.contexts.clear();
     this.scopes.clear();
     this.ids.clear();
@@ -225,6 +233,7 @@ export class SeriesBook {
     this.previous = undefined;
     this.forms = 0;
     this.size = 0;
+    this.bytes = 0;
     return true;
   }
 
@@ -252,6 +261,7 @@ export class SeriesBook {
       this.ids.take(id, owner);
       context.byKey.set(key, series);
       this.size++;
+      this.bytes += 2 * key.length;
     }
     return admitted;
   }
