@@ -12,7 +12,7 @@ const BYTES_PER_PAGE = 4096;
 /** One of our services as a process that may be killed and started again on the same port and directory. */
 export class Service {
   readonly name: "engine" | "ingest";
-  private readonly environment: Record<string, string>;
+  readonly environment: Readonly<Record<string, string>>;
   private readonly readyLine: string;
   private child: ChildProcess | undefined;
   private ready = false;

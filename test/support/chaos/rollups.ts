@@ -20,7 +20,8 @@ interface Column {
  * Aggregate functions whose result does not depend on the order in which rows and states are added; `any` and `anyLast` do
  * not as long as a key has one value, as every sender of ours has.
  */
-const EXACT = /^(sum|count|min|max|any|anyLast|argMin|argMax|sumMap|minMap|maxMap|uniqExact|groupBitOr|quantilesDD|quantileDD)/;
+const EXACT =
+  /^(sum|count|min|max|any|anyLast|argMin|argMax|sumMap|minMap|maxMap|uniqExact|groupBitOr|quantilesDD|quantileDD)/;
 const SHOWN = 3;
 const ROUNDING = 1e-9;
 
