@@ -156,6 +156,8 @@ export class Decoder {
       latest: now + FUTURE_MS,
     };
     this.clear();
+    // Also before metrics: spans that a refused request left in the kernel would come out with its next rows.
+    this.spans.begin(window);
     this.kernel?.begin(message, now, window.earliest, window.latest);
     let undo = () => {};
     if (signal === "metrics") {
