@@ -6,6 +6,7 @@ import { freePorts, ROOT, until } from "./tidemark.ts";
 
 const PASSWORD = "writer-of-the-tests";
 const READY_MS = 60_000;
+const END_WITHIN_MS = 20_000;
 const KEPT_LINES = 200;
 const BYTES_PER_PAGE = 4096;
 
@@ -78,10 +79,13 @@ export class Service {
     await this.untilReady();
   }
 
-  /** Sends the signal, if it runs, and waits for its end. */
+  /** Sends the signal, if it runs, and waits for its end; what does not end in time is killed. */
   async end(signal: NodeJS.Signals): Promise<void> {
-    this.child?.kill(signal);
+    const { child } = this;
+    child?.kill(signal);
+    const timer = setTimeout(() => child?.kill("SIGKILL"), END_WITHIN_MS);
     await this.ended;
+    clearTimeout(timer);
   }
 
   /** Resident memory in bytes; 0 while it does not run. Linux only. */
