@@ -76,7 +76,7 @@ export function startAgent(options: AgentOptions, environment: Environment): Age
   thread.start();
   if (options.traces) {
     try {
-      const tracing = startTracing(options, identity, (spans) => thread.post({ spans }));
+      const tracing = startTracing(options, identity, contexts, (spans) => thread.post({ spans }));
       stops.push(tracing.stop);
       activeSpan = tracing.activeSpan;
       contexts.enabled = true; // the SDK follows the context as well: the tax on promises is paid

@@ -50,6 +50,8 @@ export interface Span {
   readonly spanId: string;
   readonly parentSpanId: string | undefined;
   readonly kind: number;
+  /** 0 unset, 1 good, 2 failed. */
+  readonly status: number;
   readonly attributes: Attributes;
 }
 
@@ -205,7 +207,11 @@ function readSpans(body: Buffer): Span[] {
   const decoded = JSON.parse(body.toString()) as Decoded;
   return decoded.resourceSpans.flatMap((resourceSpans: Decoded) =>
     resourceSpans.scopeSpans.flatMap((scope: Decoded) =>
-      scope.spans.map((span: Decoded) => ({ ...span, attributes: attributesOf(span.attributes) })),
+      scope.spans.map((span: Decoded) => ({
+        ...span,
+        status: span.status.code,
+        attributes: attributesOf(span.attributes),
+      })),
     ),
   );
 }

@@ -55,8 +55,8 @@ interface RouteSeries {
   queries?: Histogram;
 }
 
-/** What follows a request when it ends: repeated statements and so on. */
-export type RequestEnd = (context: RequestContext, route: string | undefined) => void;
+/** Called for each request that ends; answers whether it repeated a statement. */
+export type RepeatedCheck = (context: RequestContext, route: string | undefined) => boolean;
 
 /**
  * Durations and number of HTTP requests, from Node's own diagnostics channels: no patched function, no span.
@@ -68,7 +68,7 @@ export class HttpRequests {
   readonly #contexts: RequestContexts;
   readonly #routes = new Map<string | undefined, RouteSeries>();
   readonly #active: (Value | undefined)[] = [];
-  readonly #onEnd: RequestEnd;
+  readonly #repeated: RepeatedCheck;
   #latest: RequestState | undefined;
   #idleMs = 0;
   #idleReadMs = Number.NEGATIVE_INFINITY;
@@ -79,11 +79,11 @@ export class HttpRequests {
   #lastDurations: Histogram | undefined;
   #onSecureClose: (this: Socket) => void = () => {};
 
-  constructor(series: SeriesTable, control: Control, contexts: RequestContexts, onEnd: RequestEnd) {
+  constructor(series: SeriesTable, control: Control, contexts: RequestContexts, repeated: RepeatedCheck) {
     this.#series = series;
     this.#control = control;
     this.#contexts = contexts;
-    this.#onEnd = onEnd;
+    this.#repeated = repeated;
   }
 
   /** Starts listening; returns a function that stops it. */
@@ -183,7 +183,7 @@ export class HttpRequests {
     durations.record(durationMs / MS_PER_S, epoch);
     const idleMs = this.#idleAt(nowMs) - state.idleMs;
     route.loopActive.record(Math.max(0, durationMs - idleMs) / MS_PER_S, epoch);
-    if (context !== undefined) this.#endContext(context, route, nowMs, epoch);
+    if (context !== undefined) this.#endContext(context, route, nowMs, epoch, name, status);
   }
 
   #durations(route: RouteSeries, key: number, { method, secure }: RequestState, status: number): Histogram {
@@ -201,7 +201,14 @@ export class HttpRequests {
     return durations;
   }
 
-  #endContext(context: RequestContext, route: RouteSeries, nowMs: number, epoch: number): void {
+  #endContext(
+    context: RequestContext,
+    route: RouteSeries,
+    nowMs: number,
+    epoch: number,
+    routeName: string | undefined,
+    status: number,
+  ): void {
     const name = "tidemark.http.server.phase.duration";
     route.phases ??= {
       db: this.#series.histogram(name, { ...route.attributes, "tidemark.phase": "db" }),
@@ -216,7 +223,14 @@ export class HttpRequests {
     }
     route.phases.view.record(view / MS_PER_S, epoch);
     route.queries.record(context.queries, epoch);
-    this.#onEnd(context, route.attributes["http.route"]);
+    const repeated = context.queries > 0 && this.#repeated(context, route.attributes["http.route"]);
+    context.trace?.finish({
+      request: context.request,
+      endMs: nowMs,
+      status: status === ABORTED_STATUS ? undefined : status,
+      route: routeName,
+      repeated,
+    });
   }
 
   #route(name: string | undefined): RouteSeries {

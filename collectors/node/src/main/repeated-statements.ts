@@ -18,11 +18,15 @@ export class RepeatedStatements {
     this.#emit = emit;
   }
 
-  /** To be called when a request ends. */
-  check(context: RequestContext, route: string | undefined): void {
+  /** To be called when a request ends; answers whether it repeated a statement. */
+  check(context: RequestContext, route: string | undefined): boolean {
+    let repeated = false;
     for (const [statement, { sequential, site }] of context.statements) {
-      if (sequential >= REPEATED_RUNS) this.#found(statement, sequential, route, site);
+      if (sequential < REPEATED_RUNS) continue;
+      repeated = true;
+      this.#found(statement, sequential, route, site);
     }
+    return repeated;
   }
 
   #found(statement: Statement, runs: number, route: string | undefined, site: string | undefined): void {

@@ -8,13 +8,42 @@ const MAX_STATEMENTS = 200;
 /** Runs of one statement, one after the other in one request, from which they count as N+1. */
 export const REPEATED_RUNS = 5;
 
-/** What one request did besides running: kept while a database driver is instrumented. */
+/** How a request ended. */
+export interface RequestEnd {
+  readonly request: IncomingMessage;
+  /** On `performance.now()`'s clock. */
+  readonly endMs: number;
+  /** Of the response; undefined when its connection closed before it was handed over. */
+  readonly status: number | undefined;
+  readonly route: string | undefined;
+  /** Whether it ran one statement many times. */
+  readonly repeated: boolean;
+}
+/** The trace's part in a request. */
+export interface RequestTrace {
+  finish(end: RequestEnd): void;
+}
+/** How the trace tier takes part in requests. What it gives for a request is stored as its context. */
+export interface RequestTracing {
+  begin(context: RequestContext): object;
+  /** The request that such a context, or one made from it, belongs to. */
+  requestOf(stored: object): RequestContext | undefined;
+}
+
+interface Runs {
+  inFlight: number;
+  sequential: number;
+  site: string | undefined;
+}
+const NONE: ReadonlyMap<Statement, Runs> = new Map();
+
+/** What one request did besides running: kept while a database driver is instrumented, and with the trace tier on. */
 export class RequestContext {
   readonly request: IncomingMessage;
+  readonly startMs: number;
+  trace: RequestTrace | undefined = undefined;
   queries = 0;
-  /** How often each statement ran; `sequential` while no other run of it was in flight. */
-  readonly statements = new Map<Statement, { inFlight: number; sequential: number; site: string | undefined }>();
-  readonly #startMs: number;
+  #statements: Map<Statement, Runs> | undefined = undefined;
   #changedMs: number;
   #queriesInFlight = 0;
   #waitsInFlight = 0;
@@ -23,19 +52,25 @@ export class RequestContext {
 
   constructor(request: IncomingMessage, nowMs: number) {
     this.request = request;
-    this.#startMs = nowMs;
+    this.startMs = nowMs;
     this.#changedMs = nowMs;
+  }
+
+  /** How often each statement ran; `sequential` while no other run of it was in flight. */
+  get statements(): ReadonlyMap<Statement, Runs> {
+    return this.#statements ?? NONE;
   }
 
   queryStarted(nowMs: number, statement: Statement): void {
     this.#advance(nowMs);
     this.#queriesInFlight += 1;
     this.queries += 1;
-    let runs = this.statements.get(statement);
+    this.#statements ??= new Map();
+    let runs = this.#statements.get(statement);
     if (runs === undefined) {
-      if (this.statements.size >= MAX_STATEMENTS) return;
+      if (this.#statements.size >= MAX_STATEMENTS) return;
       runs = { inFlight: 0, sequential: 0, site: undefined };
-      this.statements.set(statement, runs);
+      this.#statements.set(statement, runs);
     }
     if (runs.inFlight === 0) {
       runs.sequential += 1;
@@ -64,7 +99,7 @@ export class RequestContext {
    */
   phases(nowMs: number): { db: number; pool: number; view: number } {
     this.#advance(nowMs);
-    const view = Math.max(0, nowMs - this.#startMs - this.#dbMs - this.#poolMs);
+    const view = Math.max(0, nowMs - this.startMs - this.#dbMs - this.#poolMs);
     return { db: this.#dbMs, pool: this.#poolMs, view };
   }
 
@@ -77,29 +112,33 @@ export class RequestContext {
 }
 
 /**
- * The request that the running code belongs to. Off until a database driver is loaded: on Node 20 and 22 an
- * AsyncLocalStorage taxes every promise.
+ * The request that the running code belongs to. Off until a database driver is loaded or the trace tier starts: on
+ * Node 20 and 22 an AsyncLocalStorage taxes every promise, so that the two share one.
  */
 export class RequestContexts {
-  readonly #storage = new AsyncLocalStorage<RequestContext>();
+  /** A {@link RequestContext}, or what the trace tier stores for one. */
+  readonly storage = new AsyncLocalStorage<object>();
+  tracing: RequestTracing | undefined;
   enabled = false;
 
   enter(context: RequestContext): void {
-    this.#storage.enterWith(context);
+    this.storage.enterWith(this.tracing === undefined ? context : this.tracing.begin(context));
   }
 
   /** The function, to be run in the present request whoever calls it. */
   // biome-ignore lint/suspicious/noExplicitAny: any function may be bound
   bind<F extends (...parameters: any[]) => unknown>(body: F): F {
-    const context = this.current;
-    if (context === undefined) return body;
-    const storage = this.#storage;
+    const { storage } = this;
+    const stored = this.enabled ? storage.getStore() : undefined;
+    if (stored === undefined) return body;
     return function (this: unknown, ...parameters: Parameters<F>) {
-      return storage.run(context, () => body.apply(this, parameters));
+      return storage.run(stored, () => body.apply(this, parameters));
     } as F;
   }
 
   get current(): RequestContext | undefined {
-    return this.enabled ? this.#storage.getStore() : undefined;
+    const stored = this.enabled ? this.storage.getStore() : undefined;
+    if (stored === undefined || stored instanceof RequestContext) return stored;
+    return this.tracing?.requestOf(stored);
   }
 }

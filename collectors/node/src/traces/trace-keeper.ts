@@ -1,11 +1,18 @@
-import { type Context, type HrTime, SpanStatusCode, TraceFlags, trace } from "@opentelemetry/api";
+import type { Attributes, Context, HrTime, SpanContext, TraceAPI } from "@opentelemetry/api";
 import type { ReadableSpan, Sampler, SamplingResult, SpanProcessor } from "@opentelemetry/sdk-trace-base";
+import { AGENT_VERSION } from "../identity.ts";
 import { normalise } from "../main/postgres/statement.ts";
+import type { RequestEnd } from "../main/request-context.ts";
 import type { PlainSpan } from "../shared/span.ts";
+import type { RequestSpan, SpanHome } from "./request-span.ts";
 
 const SLOW_MS = 1000;
 const MAX_TRACES = 2000;
-const MAX_SPANS_PER_TRACE = 200;
+const MAX_SPANS = 20_000;
+const MAX_SPANS_PER_TRACE = 2000;
+// The enumerations of @opentelemetry/api, which is loaded with the trace tier only.
+const SAMPLED = 1;
+const ERROR_STATUS = 2;
 const RECORD = 1;
 const RECORD_AND_SAMPLED = 2;
 const RATIO_RANGE = 2 ** 32;
@@ -13,7 +20,7 @@ const RATIO_RANGE = 2 ** 32;
 /** Spans are kept until their trace's fate is known: nothing is dropped when it starts. */
 interface LiveTrace {
   readonly root: string;
-  readonly ended: ReadableSpan[];
+  readonly ended: (() => PlainSpan)[];
   open: number;
   keep: boolean;
   decided: boolean;
@@ -23,14 +30,14 @@ interface LiveTrace {
  * Records every span and marks as sampled the share `ratio` of new traces, by trace id, and those whose caller was
  * sampled: other services decide the same from the header they get.
  */
-export function recordingSampler(ratio: number): Sampler {
+export function recordingSampler(ratio: number, trace: TraceAPI): Sampler {
   return {
     shouldSample(context: Context, traceId: string): SamplingResult {
       const parent = trace.getSpanContext(context);
       const sampled =
         parent === undefined
           ? Number.parseInt(traceId.slice(-8), 16) < ratio * RATIO_RANGE
-          : (parent.traceFlags & TraceFlags.SAMPLED) !== 0;
+          : (parent.traceFlags & SAMPLED) !== 0;
       return { decision: sampled ? RECORD_AND_SAMPLED : RECORD };
     },
     toString: () => `TidemarkRecordingSampler{${ratio}}`,
@@ -39,48 +46,87 @@ export function recordingSampler(ratio: number): Sampler {
 
 /**
  * Decides at the end of a request whether its trace is kept: when it was sampled, when it or a part of it took more
- * than a second, or when a part failed. At most 2,000 traces of 200 spans wait for that; the oldest gives way.
+ * than a second or failed, or when it repeated a statement. At most 2,000 traces wait for that, with 20,000 spans
+ * and 2,000 of one trace; the oldest trace gives way.
  */
-export class TraceKeeper implements SpanProcessor {
+export class TraceKeeper implements SpanProcessor, SpanHome {
+  readonly ratio: number;
   readonly #live = new Map<string, LiveTrace>();
   readonly #send: (spans: PlainSpan[]) => void;
+  readonly #attributes: (end: RequestEnd) => Attributes;
+  #waiting = 0;
 
-  constructor(send: (spans: PlainSpan[]) => void) {
+  constructor(ratio: number, attributes: (end: RequestEnd) => Attributes, send: (spans: PlainSpan[]) => void) {
+    this.ratio = ratio;
+    this.#attributes = attributes;
     this.#send = send;
   }
 
   onStart(span: ReadableSpan): void {
     const { traceId, spanId } = span.spanContext();
-    const live = this.#live.get(traceId);
-    if (live !== undefined) {
-      live.open += 1;
-      return;
-    }
-    if (this.#live.size >= MAX_TRACES) for (const [oldest] of this.#live) if (this.#live.delete(oldest)) break;
-    this.#live.set(traceId, { root: spanId, ended: [], open: 1, keep: false, decided: false });
+    this.#started(traceId, spanId);
+  }
+  named(span: RequestSpan): void {
+    const { traceId, spanId } = span.spanContext();
+    this.#started(traceId, spanId);
   }
 
   onEnd(span: ReadableSpan): void {
-    const { traceId, spanId, traceFlags } = span.spanContext();
-    const live = this.#live.get(traceId);
-    if (live === undefined) return;
-    live.open -= 1;
-    live.keep ||=
-      (traceFlags & TraceFlags.SAMPLED) !== 0 ||
-      span.status.code === SpanStatusCode.ERROR ||
-      milliseconds(span.duration) > SLOW_MS;
-    if (live.ended.length < MAX_SPANS_PER_TRACE) live.ended.push(span);
-    live.decided ||= spanId === live.root;
-    if (live.decided) {
-      if (live.keep) this.#send(live.ended.map(plain));
-      live.ended.length = 0;
-    }
-    if (live.open <= 0) this.#live.delete(traceId);
+    const { traceFlags } = span.spanContext();
+    const keep =
+      (traceFlags & SAMPLED) !== 0 || span.status.code === ERROR_STATUS || milliseconds(span.duration) > SLOW_MS;
+    this.#ended(span.spanContext(), keep, () => plain(span));
+  }
+  ended(span: RequestSpan, end: RequestEnd): void {
+    const keep = span.sampled || end.repeated || span.failed || end.endMs - span.startMs > SLOW_MS;
+    const data = () => span.plain(safeAttributes(this.#attributes(end)), AGENT_VERSION);
+    if (span.named) this.#ended(span.spanContext(), keep, data);
+    else if (keep) this.#send([data()]); // nothing else can belong to it
   }
 
   async forceFlush(): Promise<void> {}
   async shutdown(): Promise<void> {
     this.#live.clear();
+  }
+
+  #started(traceId: string, spanId: string): void {
+    const live = this.#live.get(traceId);
+    if (live !== undefined) {
+      live.open += 1;
+      return;
+    }
+    if (this.#live.size >= MAX_TRACES || this.#waiting >= MAX_SPANS) this.#giveWay();
+    this.#live.set(traceId, { root: spanId, ended: [], open: 1, keep: false, decided: false });
+  }
+
+  #ended({ traceId, spanId }: SpanContext, keep: boolean, data: () => PlainSpan): void {
+    const live = this.#live.get(traceId);
+    if (live === undefined) return;
+    live.open -= 1;
+    live.keep ||= keep;
+    if (live.ended.length < MAX_SPANS_PER_TRACE || spanId === live.root) {
+      live.ended.push(data);
+      this.#waiting += 1;
+    }
+    live.decided ||= spanId === live.root;
+    if (live.decided) {
+      this.#waiting -= live.ended.length;
+      if (live.keep) this.#send(live.ended.map((span) => span()));
+      live.ended.length = 0;
+    }
+    if (live.open <= 0) this.#forget(traceId, live);
+  }
+
+  #giveWay(): void {
+    for (const [traceId, oldest] of this.#live) {
+      this.#forget(traceId, oldest);
+      return;
+    }
+  }
+
+  #forget(traceId: string, live: LiveTrace): void {
+    this.#waiting -= live.ended.length;
+    this.#live.delete(traceId);
   }
 }
 
@@ -92,7 +138,7 @@ function plain(span: ReadableSpan): PlainSpan {
     kind: span.kind,
     traceId,
     spanId,
-    traceFlags: traceFlags | TraceFlags.SAMPLED,
+    traceFlags: traceFlags | SAMPLED,
     parentSpanId: span.parentSpanContext?.spanId,
     parentIsRemote: span.parentSpanContext?.isRemote === true,
     startTime: span.startTime,
@@ -104,7 +150,7 @@ function plain(span: ReadableSpan): PlainSpan {
   };
 }
 
-function safeAttributes(attributes: ReadableSpan["attributes"]): PlainSpan["attributes"] {
+function safeAttributes(attributes: Attributes): PlainSpan["attributes"] {
   const safe: Record<string, PlainSpan["attributes"][string]> = {};
   for (const [key, value] of Object.entries(attributes)) {
     if (value === undefined || key === "url.query" || key === "db.postgresql.values") continue;

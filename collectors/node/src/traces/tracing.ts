@@ -1,12 +1,16 @@
 import Module, { createRequire } from "node:module";
+import type { Attributes } from "@opentelemetry/api";
 import type { Identity } from "../identity.ts";
+import type { RequestContexts, RequestEnd } from "../main/request-context.ts";
 import type { AgentOptions } from "../options.ts";
 import type { PlainSpan } from "../shared/span.ts";
+import { RequestSpans, sharedContextManager } from "./request-tracing.ts";
 import { recordingSampler, TraceKeeper } from "./trace-keeper.ts";
 
 // OpenTelemetry's packages are CommonJS, and are loaded only when the trace tier is on.
 const require = createRequire(import.meta.url);
 
+const SERVER_ERROR_STATUS = 500;
 /** Modules whose imports are intercepted; all others load as ever. */
 const TRACED = ["http", "https", "node:http", "node:https", "express", "pg", "pg-pool"];
 
@@ -14,16 +18,19 @@ const TRACED = ["http", "https", "node:http", "node:https", "express", "pg", "pg
 export type ActiveSpan = () => { readonly traceId: string; readonly spanId: string } | undefined;
 
 /**
- * Starts the trace tier on OpenTelemetry's SDK: HTTP, Express and pg, before the application loads them. Finished
- * spans of kept traces are handed to `send`; the agent's thread exports them.
+ * Starts the trace tier on OpenTelemetry's SDK, before the application loads anything: outgoing HTTP, Express and pg
+ * by its instrumentations, the requests served by spans of our own that cost less. Finished spans of kept traces
+ * are handed to `send`; the agent's thread exports them.
  */
 export function startTracing(
   options: AgentOptions,
   identity: Identity,
+  contexts: RequestContexts,
   send: (spans: PlainSpan[]) => void,
 ): { stop(): void; activeSpan: ActiveSpan } {
   interceptImports();
-  const { trace } = require("@opentelemetry/api") as typeof import("@opentelemetry/api");
+  const api = require("@opentelemetry/api") as typeof import("@opentelemetry/api");
+  const hooks = require("@opentelemetry/context-async-hooks") as typeof import("@opentelemetry/context-async-hooks");
   const { NodeSDK } = require("@opentelemetry/sdk-node") as typeof import("@opentelemetry/sdk-node");
   const { resourceFromAttributes } = require("@opentelemetry/resources") as typeof import("@opentelemetry/resources");
   const { HttpInstrumentation } =
@@ -32,24 +39,50 @@ export function startTracing(
     require("@opentelemetry/instrumentation-express") as typeof import("@opentelemetry/instrumentation-express");
   const { PgInstrumentation } =
     require("@opentelemetry/instrumentation-pg") as typeof import("@opentelemetry/instrumentation-pg");
+  const keeper = new TraceKeeper(options.traceRatio, requestAttributes(), send);
   const sdk = new NodeSDK({
     autoDetectResources: false,
     resource: resourceFromAttributes({ ...identity }),
-    sampler: recordingSampler(options.traceRatio),
-    spanProcessors: [new TraceKeeper(send)],
+    contextManager: sharedContextManager(api, hooks, contexts),
+    sampler: recordingSampler(options.traceRatio, api.trace),
+    spanProcessors: [keeper],
     metricReaders: [],
     logRecordProcessors: [],
     instrumentations: [
-      new HttpInstrumentation({ requireParentforOutgoingSpans: true }),
+      new HttpInstrumentation({ disableIncomingRequestInstrumentation: true, requireParentforOutgoingSpans: true }),
       new ExpressInstrumentation({ ignoreLayersType: [ExpressLayerType.MIDDLEWARE, ExpressLayerType.ROUTER] }),
       new PgInstrumentation({ requireParentSpan: true }),
     ],
   });
   sdk.start();
+  // Patched now, and told to ES modules that import single functions of them.
+  for (const name of ["node:http", "node:https"]) require(name);
+  Module.syncBuiltinESMExports();
+  contexts.tracing = new RequestSpans(api, keeper);
   return {
     stop: () => void sdk.shutdown().catch(() => {}),
-    activeSpan: () => trace.getActiveSpan()?.spanContext(),
+    activeSpan: () => api.trace.getActiveSpan()?.spanContext(),
   };
+}
+
+/** Attributes of a served request's span: those that OpenTelemetry's own instrumentation gives it. */
+function requestAttributes(): (end: RequestEnd) => Attributes {
+  const { getIncomingRequestAttributes } =
+    require("@opentelemetry/instrumentation-http/build/src/utils.js") as typeof import("@opentelemetry/instrumentation-http/build/src/utils.js");
+  const { diag } = require("@opentelemetry/api") as typeof import("@opentelemetry/api");
+  return ({ request, status, route }) => ({
+    ...getIncomingRequestAttributes(
+      request,
+      {
+        component: (request.socket as { encrypted?: boolean }).encrypted === true ? "https" : "http",
+        enableSyntheticSourceDetection: false,
+      },
+      diag,
+    ),
+    ...(status === undefined ? { "error.type": "aborted" } : { "http.response.status_code": status }),
+    ...(status !== undefined && status >= SERVER_ERROR_STATUS ? { "error.type": String(status) } : {}),
+    ...(route === undefined ? {} : { "http.route": route }),
+  });
 }
 
 /** For ES modules: in this thread where Node can, else by Node's own loader thread. */
