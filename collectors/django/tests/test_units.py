@@ -229,7 +229,7 @@ def test_a_finished_request_is_recorded_once_and_many_do_not_pile_up(agent: Agen
     agent.registry.before = partial(http.drain, agent)
     total = http.MAX_UNDRAINED + 2
     for _ in range(total):
-        state = RequestState("GET", "http")
+        state = RequestState(agent, "GET", "http")
         for _ in range(2):
             http.finish(agent, state)
     assert len(agent.finished) <= http.MAX_UNDRAINED

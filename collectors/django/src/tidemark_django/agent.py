@@ -12,11 +12,12 @@ from tidemark_django.config import Config
 from tidemark_django.connections import Connections
 from tidemark_django.encode import Event, Span
 from tidemark_django.identity import Server, resource_attributes
-from tidemark_django.request import Database, FinishedRequest, RequestKind, RequestState, known_method
+from tidemark_django.request import FinishedRequest, QueryRecord, RequestKind, RequestState, known_method
 from tidemark_django.saturation import Resource
 from tidemark_django.statements import Statement
 
 if TYPE_CHECKING:
+    from tidemark_django.database import Repeat
     from tidemark_django.executors import ExecutorWatch
     from tidemark_django.http import RequestSeries
     from tidemark_django.loop import LoopWatch
@@ -47,8 +48,13 @@ class Agent:
         self.identity = resource_attributes(config, server)
         self.requests: dict[int, RequestState] = {}
         self.finished: deque[FinishedRequest] = deque()
+        self.loose_queries: deque[tuple[str | None, list[QueryRecord]]] = deque()
+        self.repeats: dict[tuple[str | None, str], Repeat | None] = {}
+        self.keep_from = config.slow_request if config.traces else float("inf")
+        self.keep_share = config.trace_ratio if config.traces else 0.0
         self.http_series: dict[RequestKind, RequestSeries] = {}
-        self.query_series: dict[tuple[Database, Statement, str | None, str | None], Histogram] = {}
+        self.query_series: dict[tuple[int, Statement, str | None, str | None], Histogram] = {}
+        self.connect_series: dict[tuple[str, str], Histogram] = {}
         self.methods: set[tuple[str, str]] = set()
         self.drain_lock = threading.Lock()
         self.events: deque[Event] = deque(maxlen=MAX_PENDING_EVENTS)

@@ -8,7 +8,7 @@ bounded per metric, and what comes later is counted under ``_other``.
 import threading
 from collections import Counter as Tally
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import ceil, log2
 from typing import Final, TypeVar
@@ -58,13 +58,14 @@ class Histogram:
     still, the queue keeps the newest 65,536 values.
     """
 
-    __slots__ = ("_buckets", "_count", "_high", "_lock", "_low", "_pending", "_total", "_zero", "record")
+    __slots__ = ("_buckets", "_count", "_high", "_lock", "_low", "_pending", "_total", "_zero", "record", "record_all")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._pending: deque[float] = deque(maxlen=MAX_PENDING)
         self.record: Callable[[float], None] = self._pending.append
         """Adds one value, in the metric's unit. Negative ones (clock steps) count as zero."""
+        self.record_all: Callable[[Iterable[float]], None] = self._pending.extend
         self._reset()
 
     def _reset(self) -> None:

@@ -62,8 +62,8 @@ def install() -> None:
                 state.responded = time.perf_counter()
                 state.status = response.status_code
                 match = request.resolver_match
-                if match is not None and match.route is not None:
-                    state.route = agent.route(match.route)
+                if match is not None:
+                    state.pattern = match.route
             except Exception as error:
                 agent.failed("asgi", error)
         return response
@@ -75,7 +75,7 @@ def install() -> None:
 
 def _begin(agent: Agent, scope: Scope) -> RequestState | None:
     try:
-        state = RequestState(scope["method"], scope.get("scheme", "http"))
+        state = RequestState(agent, scope["method"], scope.get("scheme", "http"))
         state.asynchronous = True
         headers = {
             bytes(name): value

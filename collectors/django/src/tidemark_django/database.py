@@ -1,27 +1,30 @@
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
-from time import perf_counter, time_ns
+from itertools import count
+from time import perf_counter
 from types import CodeType, FrameType
 from typing import Any, Final
 
 from tidemark_django import frames, runtime, semconv
 from tidemark_django.agent import Agent
 from tidemark_django.agg import SERIES_PER_METRIC, Attributes, AttributeValue, Histogram
-from tidemark_django.encode import Event
-from tidemark_django.request import MAX_QUERY_SPANS, Database, RequestState, current_request
+from tidemark_django.request import MAX_QUERY_SPANS, Database, QueryRecord, RequestState, current_request
 from tidemark_django.statements import Statement, StatementCache
 
 SYSTEMS: Final = {"postgresql": "postgresql", "mysql": "mysql", "sqlite": "sqlite", "oracle": "oracle.db"}
-MAX_STATEMENTS_OF_A_REQUEST: Final = 1000
-
+MAX_QUERIES_HELD: Final = 1000
+MAX_LOOSE: Final = 8192
 MAX_DATABASES: Final = 1000
 MAX_REPEATS: Final = 1000
+UNKNOWN: Final = Database("_other", "other_sql", "", None, -1)
 
 _statements = StatementCache()
 _databases: dict[str, Database] = {}
-_repeats: dict[tuple[Statement, str | None, CodeType, int], tuple[Attributes, str]] = {}
+_by_number: dict[int, Database] = {}
+_numbers = count()
 
 
 def install() -> None:
@@ -33,21 +36,22 @@ def install() -> None:
         return
     execute: Callable[..., Any] = CursorWrapper._execute_with_wrappers  # type: ignore[attr-defined]
     connect: Callable[..., Any] = BaseDatabaseWrapper.connect
+    get_current = current_request.get
 
     @wraps(execute)
     def timed_execute(self: Any, sql: Any, params: Any, many: bool, executor: Any) -> Any:
         agent = runtime.agent
         if agent is None:
             return execute(self, sql, params, many, executor)
-        state = current_request.get()
+        state = get_current()
         inner = state.inner if state is not None else 0.0
         start = perf_counter()
         try:
             result = execute(self, sql, params, many, executor)
         except BaseException as error:
-            _note(agent, state, self.db, sql, start, inner, type(error).__name__)
+            _note(agent, state, self, sql, params, start, inner, type(error).__name__)
             raise
-        _note(agent, state, self.db, sql, start, inner, None)
+        _note(agent, state, self, sql, params, start, inner, None)
         return result
 
     @wraps(connect)
@@ -64,12 +68,15 @@ def install() -> None:
         finally:
             elapsed = perf_counter() - start
             try:
-                agent.histogram(
-                    "db.client.connection.create_time",
-                    (semconv.DB_CLIENT_CONNECTION_POOL_NAME, self.alias),
-                    (semconv.DB_SYSTEM_NAME, system_of(self)),
-                    (semconv.TIDEMARK_DB_CONNECT_KIND, kind),
-                ).record(elapsed)
+                series = agent.connect_series.get((self.alias, kind))
+                if series is None:
+                    series = agent.connect_series[self.alias, kind] = agent.histogram(
+                        "db.client.connection.create_time",
+                        (semconv.DB_CLIENT_CONNECTION_POOL_NAME, self.alias),
+                        (semconv.DB_SYSTEM_NAME, system_of(self)),
+                        (semconv.TIDEMARK_DB_CONNECT_KIND, kind),
+                    )
+                series.record(elapsed)
                 if state is not None:
                     state.spend("db", elapsed, inner)
             except Exception as error:
@@ -86,17 +93,16 @@ def system_of(connection: Any) -> str:
     return SYSTEMS.get(vendor, vendor)
 
 
-def _database(connection: Any) -> Database:
+def _add_database(connection: Any, name: Any) -> Database:
     """One object per alias, made anew when its name changes (tests, tenants)."""
-    name = connection.settings_dict.get("NAME")
-    found = _databases.get(connection.alias)
-    if found is None or found.configured is not name:
-        text = str(name or "")
-        namespace = os.path.basename(text) if connection.vendor == "sqlite" else text
-        known = Database(connection.alias, system_of(connection), namespace, name)
-        if len(_databases) >= MAX_DATABASES:
-            _databases.clear()
-        found = _databases[connection.alias] = known
+    text = str(name or "")
+    namespace = os.path.basename(text) if connection.vendor == "sqlite" else text
+    number = next(_numbers)
+    found = Database(connection.alias, system_of(connection), namespace, name, number)
+    if len(_by_number) >= MAX_DATABASES:
+        del _by_number[next(iter(_by_number))]
+    _by_number[number] = found
+    _databases[connection.alias] = found
     return found
 
 
@@ -110,33 +116,80 @@ def _connect_kind(connection: Any) -> str:
 def _note(
     agent: Agent,
     state: RequestState | None,
-    connection: Any,
+    cursor: Any,
     sql: Any,
+    params: Any,
     start: float,
     inner: float,
     error: str | None,
 ) -> None:
+    """Notes a query that ended, at the least cost: every query of every request passes here."""
     end = perf_counter()
     try:
-        source = _database(connection)
-        statement = _statements.get(sql if type(sql) is str else str(sql), mysql=source.system == "mysql")
-        route = (state.route or _route_now(agent, state)) if state is not None else None
-        series = agent.query_series.get((source, statement, route, error))
-        if series is None:
-            series = _add_series(agent, source, statement, route, error)
-        series.record(end - start)
+        connection = cursor.db
+        name = connection.settings_dict.get("NAME")
+        source = _databases.get(connection.alias)
+        if source is None or source.configured is not name:
+            source = _add_database(connection, name)
+        record = (start, end, source.number, sql, error, -1 if error else cursor.cursor.rowcount)
         if state is None:
+            agent.loose_queries.append((None, [record]))
+            if len(agent.loose_queries) > MAX_LOOSE:
+                agent.loose_queries.popleft()
+                agent.count("tidemark.agent.dropped", (semconv.TIDEMARK_DROPPED_REASON, "queries_full"))
             return
-        state.queries += 1
-        state.spend("db", end - start, inner)
-        if agent.config.traces and state.queries <= MAX_QUERY_SPANS:
-            if state.query_spans is None:
-                state.query_spans = []
-            state.query_spans.append((start, end, source, statement, error))
-        if statement.operation == "SELECT":
-            _count_repeat(agent, state, statement, route)
+        own = end - start - state.inner + inner
+        if own > 0 and not state.finished:
+            state.db += own
+            state.inner += own
+        queries, runs = state.queries, state.runs
+        if queries is None or runs is None:
+            state.queries, state.runs = [record], {sql if params else _parsed(sql, source).text: 1}
+            return
+        queries.append(record)
+        # Django's own statements carry no values: their text tells repeats. Hand-written ones may.
+        key = sql if params else _parsed(sql, source).text
+        run = runs[key] = runs.get(key, 0) + 1
+        if run > 1 and run in (2, agent.config.n_plus_one):
+            _look_at_repeat(agent, state, key, run, source)
+        if len(queries) >= MAX_QUERIES_HELD:
+            agent.loose_queries.append((state.pattern_now(), queries[MAX_QUERY_SPANS:]))
+            state.queries_before += len(queries) - MAX_QUERY_SPANS
+            del queries[MAX_QUERY_SPANS:]
+            if len(runs) >= MAX_QUERIES_HELD:
+                runs.clear()
     except Exception as failure:
         agent.failed("database", failure)
+
+
+def _parsed(sql: Any, source: Database) -> Statement:
+    return _statements.get(sql if type(sql) is str else str(sql), mysql=source.system == "mysql")
+
+
+def resolve(query: QueryRecord) -> tuple[Database, Statement]:
+    """Database and normalised statement of a noted query."""
+    source = _by_number.get(query[2], UNKNOWN)
+    return source, _parsed(query[3], source)
+
+
+def record(agent: Agent, route: str | None, queries: list[QueryRecord]) -> None:
+    """Makes measurements of noted queries. From :func:`~tidemark_django.http.drain`."""
+    for query in queries:
+        source, statement = resolve(query)
+        error = query[4]
+        series = agent.query_series.get((query[2], statement, route, error))
+        if series is None:
+            series = _add_series(agent, source, statement, route, error)
+        series.record(query[1] - query[0])
+        if query[5] >= 0 and statement.operation == "SELECT":
+            agent.registry.histogram(
+                "db.client.response.returned_rows",
+                (
+                    (semconv.DB_SYSTEM_NAME, source.system),
+                    (semconv.TIDEMARK_DB_ALIAS, source.alias),
+                    (semconv.DB_OPERATION_NAME, statement.operation),
+                ),
+            ).record(query[5])
 
 
 def _add_series(
@@ -156,65 +209,73 @@ def _add_series(
         attributes += ((semconv.ERROR_TYPE, error),)
     series = agent.registry.histogram("db.client.operation.duration", attributes)
     if len(agent.query_series) < SERIES_PER_METRIC:
-        agent.query_series[source, statement, route, error] = series
+        agent.query_series[source.number, statement, route, error] = series
     return series
 
 
-def _route_now(agent: Agent, state: RequestState) -> str | None:
-    """The route as far as known while the view still runs: the request object has it once the resolver ran."""
-    match = getattr(state.request, "resolver_match", None)
-    if match is not None and match.route is not None:
-        state.route = agent.route(match.route)
-    return state.route
+@dataclass(eq=False)
+class Repeat:
+    """One SELECT that one line repeats within a request: found once per interval and route, then only counted."""
+
+    labels: Attributes
+    statement: Statement
+    where: str
+    fix: str
+    told: bool = False
+
+    @property
+    def summary(self) -> str:
+        return self.statement.summary
+
+    def is_run_by(self, sql: Any) -> bool:
+        """Whether a query's SQL is this statement."""
+        return sql == self.statement.text or _statements.get(str(sql)).text == self.statement.text
 
 
-def _count_repeat(agent: Agent, state: RequestState, statement: Statement, route: str | None) -> None:
+def _look_at_repeat(agent: Agent, state: RequestState, key: Any, run: int, source: Database) -> None:
     """
     Finds N+1: one SELECT repeated from one line within one request.
 
-    Looking for the line costs a microsecond or two, so it is done twice per statement: at the second run and at the
-    threshold.
+    Looking for the line walks the stack, so it is done twice per statement, route and export interval: at a second
+    run and at the threshold. After that a request only looks up what was found.
     """
-    seen = state.statements
-    if seen is None:
-        seen = state.statements = {}
-    count = seen.get(statement, 0) + 1
-    if count == 1 and len(seen) >= MAX_STATEMENTS_OF_A_REQUEST:
-        return
-    seen[statement] = count
+    place = (state.pattern_now(), key)
     threshold = agent.config.n_plus_one
-    if count not in {2, threshold}:
+    if place in agent.repeats:
+        found = agent.repeats[place]
+        if run == threshold and found is not None:
+            state.repeats = {**(state.repeats or {}), key: found}
+        return
+    statement = _parsed(key, source)
+    if statement.operation != "SELECT":
         return
     frame = sys._getframe(2)
     here = frames.nearest_application_frame(frame)
-    if count == 2:
-        if state.sites is None:
-            state.sites = {}
-        state.sites[statement] = here
-    if count != threshold or here is None or (count > 2 and (state.sites or {}).get(statement) != here):
+    if state.sites is None:
+        state.sites = {}
+    first = state.sites.setdefault(key, here)
+    if run != threshold:
         return
-    key = (statement, route, here[0], here[1])
-    found = _repeats.get(key)
-    if found is None:
-        if len(_repeats) >= MAX_REPEATS:
-            _repeats.clear()
-        found = _repeats[key] = _describe(frame, statement, route, here)
-    labels, body = found
-    agent.registry.counter("tidemark.db.n_plus_one", labels).add()
-    trace_id, span_id = state.ids()
-    agent.event(Event(semconv.EVENT_TIDEMARK_DB_N_PLUS_ONE, time_ns(), dict(labels), body, trace_id, span_id))
+    if len(agent.repeats) >= MAX_REPEATS:
+        agent.repeats.clear()
+    found = _describe(agent, frame, statement, place[0], here) if here is not None and first == here else None
+    agent.repeats[place] = found
+    if found is not None:
+        state.repeats = {**(state.repeats or {}), key: found}
 
 
 def _describe(
-    frame: FrameType, statement: Statement, route: str | None, here: tuple[CodeType, int]
-) -> tuple[Attributes, str]:
+    agent: Agent, frame: FrameType, statement: Statement, pattern: str | None, here: tuple[CodeType, int]
+) -> Repeat:
     where, relation = frames.site(here), frames.relation_descriptor(frame)
     labels: dict[str, AttributeValue] = {
         semconv.DB_QUERY_SUMMARY: statement.summary,
         semconv.TIDEMARK_DB_SITE: where,
     }
-    if route is not None:
-        labels[semconv.HTTP_ROUTE] = route
+    if pattern is not None:
+        labels[semconv.HTTP_ROUTE] = agent.route(pattern)
+    fix = ""
     if relation is not None:
-        labels[semconv.TIDEMARK_DB_RELATION] = relation
-    return tuple(labels.items()), f"{statement.summary} repeats at {where}"
+        labels[semconv.TIDEMARK_DB_RELATION] = relation[0]
+        fix = relation[1]
+    return Repeat(tuple(labels.items()), statement, where, fix)

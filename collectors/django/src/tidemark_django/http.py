@@ -7,18 +7,29 @@ much. What is handed over are tuples of plain values, which the garbage collecto
 """
 
 import random
-from time import perf_counter, thread_time
+from time import perf_counter, thread_time, time_ns
 from typing import Final
 
-from tidemark_django import semconv
+from tidemark_django import database, semconv
 from tidemark_django.agent import Agent
 from tidemark_django.agg import Attributes, AttributeValue, Histogram, Registry
-from tidemark_django.encode import Span
-from tidemark_django.request import FinishedRequest, RequestKind, RequestState, current_request, known_method
+from tidemark_django.encode import Event, Span
+from tidemark_django.request import (
+    INNER_PHASES,
+    MAX_QUERY_SPANS,
+    FinishedRequest,
+    QueryRecord,
+    RequestKind,
+    RequestState,
+    current_request,
+    known_method,
+)
 
 FIRST_SERVER_ERROR: Final = 500
 MAX_KINDS: Final = 2000
 MAX_UNDRAINED: Final = 8192
+
+_get_current, _set_current = current_request.get, current_request.set
 
 
 def finish(agent: Agent, state: RequestState, error: BaseException | None = None) -> None:
@@ -29,39 +40,46 @@ def finish(agent: Agent, state: RequestState, error: BaseException | None = None
     try:
         end = state.end or perf_counter()
         cpu = thread_time() - state.cpu_start if state.cpu_start is not None else None
-        state.request = None
         agent.requests.pop(id(state), None)
-        if current_request.get() is state:
-            current_request.set(None)
+        if _get_current() is state:
+            _set_current(None)
         if error is not None:
             state.error = type(error).__name__
         elif state.status >= FIRST_SERVER_ERROR:
             state.error = str(state.status)
-        duration = end - state.start
-        agent.finished.append(
+        start = state.start
+        finished = agent.finished
+        finished.append(
             (
-                (state.method, state.route, state.status, state.scheme, state.error),
-                duration,
-                end - state.responded if state.responded is not None else 0.0,
+                state.method,
+                state.pattern,
+                state.status,
+                state.scheme,
+                state.error,
+                start,
+                end,
+                state.responded,
                 state.inner,
-                tuple(state.phases.items()) if state.inner else (),
+                (state.db, state.db_pool, state.cache, state.template) if state.inner else None,
                 state.queue,
                 state.queue_source,
                 cpu,
                 state.queries,
+                state.queries_before,
+                (*state.ids(), list(state.repeats.items()), state.runs) if state.repeats else None,
                 state.hops if state.asynchronous else None,
             )
         )
-        if len(agent.finished) > MAX_UNDRAINED:
+        if len(finished) > MAX_UNDRAINED:
             drain(agent, wait=False)
-        config = agent.config
-        if config.traces and (
-            state.sampled
+        if (
+            end - start >= agent.keep_from
+            or state.sampled
             or state.error is not None
-            or duration >= config.slow_request
-            or (not state.parent_id and random.random() < config.trace_ratio)
-        ):
+            or (random.random() < agent.keep_share and not state.parent_id)
+        ) and agent.config.traces:
             _keep_spans(agent, state, end)
+        state.request = None
     except Exception as failure:
         agent.failed("http", failure)
 
@@ -71,50 +89,83 @@ def drain(agent: Agent, *, wait: bool = True) -> None:
     if not agent.drain_lock.acquire(blocking=wait):
         return
     try:
-        finished = agent.finished
+        finished, by_kind = agent.finished, dict[RequestKind, list[FinishedRequest]]()
         for _ in range(len(finished)):
+            request = finished.popleft()
+            kind = request[:5]
+            if kind in by_kind:
+                by_kind[kind].append(request)
+            else:
+                by_kind[kind] = [request]
+        for kind, requests in by_kind.items():
             try:
-                _record(agent, finished.popleft())
+                _record(agent, kind, requests)
             except Exception as failure:
                 agent.failed("http", failure)
+        for _ in range(len(agent.loose_queries)):
+            pattern, queries = agent.loose_queries.popleft()
+            try:
+                database.record(agent, agent.route(pattern) if pattern is not None else None, queries)
+            except Exception as failure:
+                agent.failed("database", failure)
     finally:
         agent.drain_lock.release()
 
 
-def _record(agent: Agent, request: FinishedRequest) -> None:
-    kind, duration, sending, inner, phases, queue, queue_source, cpu, queries, hops = request
+def _record(agent: Agent, kind: RequestKind, requests: list[FinishedRequest]) -> None:
     series = agent.http_series.get(kind)
     if series is None:
         series = _add_series(agent, kind)
-    series.duration(duration)
-    series.view(max(0.0, duration - sending - inner))
-    if sending > 0:
-        series.send(sending)
-    for phase, seconds in phases:
-        series.phase(phase).record(seconds)
-    if queue is not None:
-        series.phase("queue").record(queue)
-        series.queue(queue_source).record(queue)
-    if cpu is not None:
-        series.get("tidemark.http.server.cpu.duration").record(cpu)
-    if queries:
-        series.get("tidemark.db.queries_per_request").record(queries)
-    if hops is not None:
-        series.get("tidemark.asgiref.hops").record(hops)
+    durations: list[float] = []
+    views: list[float] = []
+    sends: list[float] = []
+    for request in requests:
+        start, end, responded, inner, phases, queue, queue_source, cpu, queries, before, repeats, hops = request[5:]
+        duration = end - start
+        durations.append(duration)
+        view = duration - inner
+        if responded is not None:
+            view -= end - responded
+            sends.append(end - responded)
+        views.append(view if view > 0 else 0.0)
+        if phases is not None:
+            for phase, seconds in zip(INNER_PHASES, phases, strict=True):
+                if seconds:
+                    series.phase(phase).record(seconds)
+        if queue is not None:
+            series.queue_phase(queue)
+            series.queue(queue_source).record(queue)
+        if cpu is not None:
+            series.cpu(cpu)
+        if hops is not None:
+            series.get("tidemark.asgiref.hops").record(hops)
+        if queries is not None:
+            series.get("tidemark.db.queries_per_request").record(before + len(queries))
+            database.record(agent, series.route, queries)
+            if repeats is not None:
+                _record_repeats(agent, queries, *repeats)
+    series.duration(durations)
+    series.view(views)
+    series.send(sends)
 
 
 class RequestSeries:
     """The histograms of one kind of request, kept so that a request builds no attributes: half of what it cost."""
 
-    __slots__ = ("_by_route", "_found", "_registry", "duration", "send", "view")
-
-    def __init__(self, registry: Registry, attributes: Attributes, by_route: Attributes) -> None:
+    def __init__(self, registry: Registry, attributes: Attributes, route: str | None) -> None:
+        self.route = route
         self._registry = registry
-        self._by_route = by_route
+        self._by_route: Attributes = ((semconv.HTTP_ROUTE, route),) if route is not None else ()
         self._found: dict[str, Histogram] = {}
-        self.duration = registry.histogram("http.server.request.duration", attributes).record
-        self.send = self.phase("send").record
-        self.view = self.phase("view").record
+        self.duration = registry.histogram("http.server.request.duration", attributes).record_all
+        self.send = self.phase("send").record_all
+        self.view = self.phase("view").record_all
+
+    def queue_phase(self, seconds: float) -> None:
+        self.phase("queue").record(seconds)
+
+    def cpu(self, seconds: float) -> None:
+        self.get("tidemark.http.server.cpu.duration").record(seconds)
 
     def get(self, metric: str) -> Histogram:
         """A histogram by route alone."""
@@ -141,19 +192,44 @@ class RequestSeries:
 
 
 def _add_series(agent: Agent, kind: RequestKind) -> RequestSeries:
-    raw_method, route, status, scheme, error = kind
+    raw_method, pattern, status, scheme, error = kind
     method = known_method(raw_method)
-    by_route: Attributes = ((semconv.HTTP_ROUTE, route),) if route is not None else ()
-    attributes: Attributes = ((semconv.HTTP_REQUEST_METHOD, method), *by_route, (semconv.URL_SCHEME, scheme))
+    route = agent.route(pattern) if pattern is not None else None
+    attributes: Attributes = ((semconv.HTTP_REQUEST_METHOD, method), (semconv.URL_SCHEME, scheme))
+    if route is not None:
+        attributes += ((semconv.HTTP_ROUTE, route),)
     if status:
         attributes += ((semconv.HTTP_RESPONSE_STATUS_CODE, status),)
     if error is not None:
         attributes += ((semconv.ERROR_TYPE, error),)
     agent.methods.add((method, scheme))
-    series = RequestSeries(agent.registry, attributes, by_route)
+    series = RequestSeries(agent.registry, attributes, route)
     if len(agent.http_series) < MAX_KINDS:
         agent.http_series[kind] = series
     return series
+
+
+def _record_repeats(
+    agent: Agent,
+    queries: list[QueryRecord],
+    trace_id: int,
+    span_id: int,
+    repeats: list[tuple[str, database.Repeat]],
+    runs: dict[str, int],
+) -> None:
+    """N+1 of one request: counted each time, told once per interval and place, with what it cost."""
+    for key, repeat in repeats:
+        agent.registry.counter("tidemark.db.n_plus_one", repeat.labels).add()
+        if repeat.told:
+            continue
+        repeat.told = True
+        seconds = sum(end - start for start, end, _, sql, _, _ in queries if repeat.is_run_by(sql))
+        body = f"{repeat.summary} ran {runs[key]} times ({seconds * 1e3:.1f} ms) at {repeat.where}"
+        if repeat.fix:
+            body += f": {repeat.fix}"
+        agent.event(
+            Event(semconv.EVENT_TIDEMARK_DB_N_PLUS_ONE, time_ns(), dict(repeat.labels), body, trace_id, span_id)
+        )
 
 
 def _keep_spans(agent: Agent, state: RequestState, end: float) -> None:
@@ -163,21 +239,23 @@ def _keep_spans(agent: Agent, state: RequestState, end: float) -> None:
         semconv.HTTP_REQUEST_METHOD: method,
         semconv.URL_SCHEME: state.scheme,
     }
-    if state.route is not None:
-        attributes[semconv.HTTP_ROUTE] = state.route
+    route = agent.route(state.pattern) if state.pattern is not None else None
+    if route is not None:
+        attributes[semconv.HTTP_ROUTE] = route
     if state.status:
         attributes[semconv.HTTP_RESPONSE_STATUS_CODE] = state.status
     if state.error is not None:
         attributes[semconv.ERROR_TYPE] = state.error
     sending = end - state.responded if state.responded is not None else 0.0
-    phases = state.phases | {"view": max(0.0, end - state.start - sending - state.inner)}
+    phases = {phase: getattr(state, phase) for phase in INNER_PHASES if getattr(state, phase)}
+    phases["view"] = max(0.0, end - state.start - sending - state.inner)
     if sending > 0:
         phases["send"] = sending
     if state.queue is not None:
         phases["queue"] = state.queue
     for phase, seconds in phases.items():
         attributes[f"{semconv.TIDEMARK_PHASE}.{phase}"] = seconds
-    name = f"{method} {state.route}" if state.route else method
+    name = f"{method} {route}" if route else method
     agent.span(
         Span(
             name,
@@ -191,7 +269,9 @@ def _keep_spans(agent: Agent, state: RequestState, end: float) -> None:
             state.error is not None,
         )
     )
-    for number, (began, ended, source, statement, failure) in enumerate(state.query_spans or (), start=1):
+    for number, query in enumerate((state.queries or ())[:MAX_QUERY_SPANS], start=1):
+        began, ended, failure = query[0], query[1], query[4]
+        source, statement = database.resolve(query)
         details: dict[str, AttributeValue] = {
             semconv.DB_SYSTEM_NAME: source.system,
             semconv.DB_NAMESPACE: source.namespace,

@@ -137,14 +137,10 @@ def report(agent: Agent, kind: str, name: str, stack: Stack, age: float, why: st
     trace_id = span_id = 0
     if state is not None:
         trace_id, span_id = state.ids()
-        route = state.route or _route(agent, state)
+        pattern = state.pattern_now()
+        route = agent.route(pattern) if pattern is not None else None
         if route is not None:
             attributes[semconv.HTTP_ROUTE] = route
     where = frames.site(culprit) if culprit is not None else name or "an unknown place"
     body = f"{kind or 'request'} stood still for {age:.2f} s at {where}"
     agent.event(Event(semconv.EVENT_TIDEMARK_STALL, time.time_ns(), attributes, body, trace_id, span_id))
-
-
-def _route(agent: Agent, state: RequestState) -> str | None:
-    match = getattr(state.request, "resolver_match", None)
-    return agent.route(match.route) if match is not None and match.route is not None else None

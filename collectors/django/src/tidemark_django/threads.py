@@ -88,6 +88,7 @@ class Threads:
             except Exception as error:
                 agent.failed(part, error)
         self._stalls.new_interval()
+        agent.repeats.clear()
         return points
 
     def close(self) -> None:
