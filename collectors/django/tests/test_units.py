@@ -88,10 +88,10 @@ def test_routes_past_the_cap_are_other(agent: Agent) -> None:
 @pytest.mark.parametrize(
     ("sql", "text", "summary"),
     [
-        ("SELECT * FROM a WHERE b IN (%s, %s, %s)", "SELECT * FROM a WHERE b IN (%s)", "SELECT a"),
+        ("SELECT * FROM a WHERE b IN (%s, %s, %s)", "SELECT * FROM a WHERE b IN (?)", "SELECT a"),
         (
             'INSERT INTO "shop"."b" (x, y) VALUES (%s, %s), (%s, %s)',
-            'INSERT INTO "shop"."b" (x, y) VALUES (%s)',
+            'INSERT INTO "shop"."b" (x, y) VALUES (?)',
             "INSERT shop.b",
         ),
         ("select a from t where n = 'x;--' and m = 12", "select a from t where n = ? and m = ?", "SELECT t"),
@@ -105,6 +105,54 @@ def test_routes_past_the_cap_are_other(agent: Agent) -> None:
 def test_statements_lose_their_literals(sql: str, text: str, summary: str) -> None:
     statement = normalise(sql)
     assert (statement.text, statement.summary) == (text, summary)
+
+
+@pytest.mark.parametrize(
+    ("system", "sql", "text"),
+    [
+        ("postgresql", "select /* a /* b */ s3cret */ 1 -- s3cret", "select ?"),
+        ("microsoft.sql_server", "select /* /* */ 's3cret' */ [a] from t", "select [a] from t"),
+        ("sqlite", "/* a /* b */ select [it's], 's3cret'", "select [it's], ?"),
+        ("mysql", "select 1 # s3cret\nfrom t", "select ? from t"),
+        ("mysql", "select 5--'s3\ncret' -- s3cret", "select ?--?"),
+        ("mysql", "select 'it\\'s s3cret', \"s3cret\", `na'me`", "select ?, ?, `na'me`"),
+        ("postgresql", "select a # 5, a %5, a%%5, b.c5", "select a # ?, a %?, a%%?, b.c5"),
+        ("postgresql", "select a -7 from t where b in (-1, 2)", "select a -? from t where b in (?)"),
+        ("postgresql", "select $é$s3cret$é$, 1_000, .5, 0xff", "select ?, ?, ?, ?"),
+        (
+            "oracle.db",
+            "select q'[it's s3cret]', nq'{it's s3cret}', Q'!it's s3cret!' from dual",
+            "select ?, ?, ? from dual",
+        ),
+        ("postgresql", "select /* never closed s3cret", "select"),
+        ("postgresql", "select 'never closed s3cret", "select ?"),
+    ],
+)
+def test_no_value_survives_what_a_database_takes_for_a_comment_or_a_string(system: str, sql: str, text: str) -> None:
+    assert normalise(sql, system).text == text
+
+
+def test_statements_have_the_shape_that_the_node_agent_and_the_ingest_give_them() -> None:
+    import json
+    from pathlib import Path
+
+    corpus = Path(__file__).parents[3] / "services/ingest/test/fixtures/statements.json"
+    for entry in json.loads(corpus.read_text()):
+        text = normalise(entry["raw"], entry["system"]).text
+        assert text == entry["django"]
+        if "SAVEPOINT" not in text:
+            assert text == entry.get("node", text).rstrip(";")
+
+
+def test_normalising_takes_time_linear_in_the_text() -> None:
+    def seconds(sql: str) -> float:
+        start = time.thread_time()
+        normalise(sql)
+        return time.thread_time() - start
+
+    for unit in ["'", '"', "`", "$a", "$a$ ", "/*", "--", "(?,", "IN (", "VALUES (?),", ":a", "1", "e'", "%("]:
+        short, long = (min(seconds(unit * (size // len(unit))) for _ in range(3)) for size in (2000, 8000))
+        assert long < max(short, 0.0005) * 16, unit
 
 
 def test_statements_are_bounded() -> None:

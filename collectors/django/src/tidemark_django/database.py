@@ -163,7 +163,7 @@ def _note(
 
 
 def _parsed(sql: Any, source: Database) -> Statement:
-    return _statements.get(sql if type(sql) is str else str(sql), mysql=source.system == "mysql")
+    return _statements.get(sql if type(sql) is str else str(sql), source.system)
 
 
 def resolve(query: QueryRecord) -> tuple[Database, Statement]:
@@ -226,10 +226,6 @@ class Repeat:
     @property
     def summary(self) -> str:
         return self.statement.summary
-
-    def is_run_by(self, sql: Any) -> bool:
-        """Whether a query's SQL is this statement."""
-        return sql == self.statement.text or _statements.get(str(sql)).text == self.statement.text
 
 
 def _look_at_repeat(agent: Agent, state: RequestState, key: Any, run: int, source: Database) -> None:

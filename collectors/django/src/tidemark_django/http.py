@@ -223,7 +223,7 @@ def _record_repeats(
         if repeat.told:
             continue
         repeat.told = True
-        seconds = sum(end - start for start, end, _, sql, _, _ in queries if repeat.is_run_by(sql))
+        seconds = sum(query[1] - query[0] for query in queries if database.resolve(query)[1] is repeat.statement)
         body = f"{repeat.summary} ran {runs[key]} times ({seconds * 1e3:.1f} ms) at {repeat.where}"
         if repeat.fix:
             body += f": {repeat.fix}"

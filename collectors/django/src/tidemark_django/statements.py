@@ -7,24 +7,43 @@ MAX_STATEMENTS: Final = 500
 MAX_RAW: Final = 2000
 OTHER: Final = "_other"
 
-LITERALS: Final = r"""
-    (?P<comment>/\*.*?(?:\*/|\Z)|--[^\n]*)
-  | (?P<string>\b[eE]'(?:[^'\\]|''|\\.)*(?:'|\Z)|(?:\b[xXbBnN])?'(?:[^']|'')*(?:'|\Z)
-      |\$(?P<tag>\w*)\$.*?(?:\$(?P=tag)\$|\Z))
-  | (?P<name>"(?:[^"]|"")*"|`[^`]*`)
-  | (?P<number>(?<![\w$%])-?(?:0[xX][0-9a-fA-F]+|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\b)
-"""
-STANDARD: Final = re.compile(LITERALS, re.VERBOSE | re.DOTALL)
+# What starts first wins. A literal that does not end runs to the end of the text; comments may nest, see below.
+STRINGS: Final = r"""\b[eE]'(?:[^'\\]|''|\\.)*(?:'|\Z)|(?:\b[xXbBnN])?'(?:[^']|'')*(?:'|\Z)
+      |\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)"""
 # MySQL: strings also in double quotes, backslash escapes everywhere.
-MYSQL: Final = re.compile(
-    LITERALS.replace("(?P<string>", r"""(?P<string>'(?:[^'\\]|''|\\.)*(?:'|\Z)|"(?:[^"\\]|""|\\.)*(?:"|\Z)|"""),
-    re.VERBOSE | re.DOTALL,
-)
+MYSQL_STRINGS: Final = r"""(?:\b[xXbBnN])?'(?:[^'\\]|''|\\.)*(?:'|\Z)|"(?:[^"\\]|""|\\.)*(?:"|\Z)"""
+ORACLE_STRINGS: Final = r"""\b[nN]?[qQ]'(?:\[.*?(?:\]'|\Z)|\{.*?(?:\}'|\Z)|\(.*?(?:\)'|\Z)|<.*?(?:>'|\Z)
+      |(?P<quote>[^\s]).*?(?:(?P=quote)'|\Z))|"""
+
+
+def _tokens(strings: str, line_comment: str = "--", name: str = "") -> re.Pattern[str]:
+    return re.compile(
+        rf"""
+    (?P<line>(?:{line_comment})[^\n]*)
+  | (?P<open>/\*)
+  | (?P<literal>{strings})
+  | (?P<name>{name}"(?:[^"]|"")*(?:"|\Z)|`[^`]*(?:`|\Z))
+  | (?P<word>\$\d+|[?:]\d+|[^\W\d][\w$]*)
+  | (?P<number>(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\w*)
+""",
+        re.VERBOSE | re.DOTALL,
+    )
+
+
+STANDARD: Final = _tokens(STRINGS)
+BY_SYSTEM: Final = {
+    # In MySQL two dashes without a space after them are two signs.
+    "mysql": _tokens(MYSQL_STRINGS, r"\#|--(?=\s|\Z)"),
+    "oracle.db": _tokens(ORACLE_STRINGS + STRINGS),
+    "sqlite": _tokens(STRINGS, name=r"\[[^\]]*(?:\]|\Z)|"),
+}
+COMMENT_EDGE: Final = re.compile(r"/\*|\*/")
+FLAT_COMMENTS: Final = frozenset({"mysql", "oracle.db", "sqlite"})
 SPACE: Final = re.compile(r"\s+")
-PLACEHOLDER: Final = r"(?:%s|\?|%\(\w+\)s|:\w+|\$\d+|NULL|DEFAULT)"
-IN_LIST: Final = re.compile(rf"\bIN \(\s*{PLACEHOLDER}(?:\s*,\s*{PLACEHOLDER})+\s*\)", re.IGNORECASE)
-ROW: Final = rf"\({PLACEHOLDER}(?:\s*,\s*{PLACEHOLDER})*\)"
-VALUES: Final = re.compile(rf"\bVALUES {ROW}(?:\s*,\s*{ROW})*", re.IGNORECASE)
+VALUE: Final = r"-?(?:%s|\?|%\(\w+\)s|:\w+|\$\d+)"
+LIST: Final = re.compile(rf"\(\s*{VALUE}(?:\s*,\s*{VALUE})+\s*\)|(?<=\bIN )\(\s*{VALUE}\s*\)", re.IGNORECASE)
+ROW: Final = rf"\(\s*(?:{VALUE}|NULL|DEFAULT)(?:\s*,\s*(?:{VALUE}|NULL|DEFAULT))*\s*\)"
+VALUES: Final = re.compile(rf"\b(VALUES) ?{ROW}(?:\s*,\s*{ROW})*", re.IGNORECASE)
 SAVEPOINT: Final = re.compile(r"^((?:ROLLBACK TO |RELEASE )?SAVEPOINT) .*$", re.IGNORECASE)
 NAME: Final = r"((?:[`\"\[]?[\w$]+[`\"\]]?\.)?[`\"\[]?[\w$]+[`\"\]]?)"
 TABLE: Final = re.compile(rf"\b(?:FROM|INTO|UPDATE|TABLE(?: IF (?:NOT )?EXISTS)?|JOIN)\s+{NAME}", re.IGNORECASE)
@@ -44,20 +63,23 @@ class Statement:
     operation: str
 
 
-def normalise(sql: str, *, mysql: bool = False) -> Statement:
+def normalise(sql: str, system: str = "postgresql") -> Statement:
     """
-    Takes literals out and folds lists, so that runs that differ only in values are one statement.
+    Takes literals and comments out and folds lists, so that runs that differ only in values are one statement.
+
+    The text has the shape the Node agent gives it. *system* is OpenTelemetry's name of the database: they differ in
+    what a string, a comment and a quoted name is.
 
     >>> normalise('SELECT "a" FROM "book" WHERE "id" IN (%s, %s, %s) LIMIT 21').text
-    'SELECT "a" FROM "book" WHERE "id" IN (%s) LIMIT ?'
+    'SELECT "a" FROM "book" WHERE "id" IN (?) LIMIT ?'
     >>> normalise("select 1 from t where name = 'O''Neill'").summary
     'SELECT t'
     """
-    text = (MYSQL if mysql else STANDARD).sub(_without_literal, sql[: MAX_TEXT * 8])
+    text = _without_literals(sql[: MAX_TEXT * 8], BY_SYSTEM.get(system, STANDARD), nested=system not in FLAT_COMMENTS)
     text = SPACE.sub(" ", text).strip().rstrip("; ")
     text = SAVEPOINT.sub(r"\1", text)
-    text = IN_LIST.sub("IN (%s)", text)
-    text = VALUES.sub("VALUES (%s)", text)
+    text = VALUES.sub(r"\1 (?)", text)
+    text = LIST.sub("(?)", text)
     words = text.split(" ", 1)[0].lstrip("(").upper()
     operation = words if words.isalpha() else "OTHER"
     tables: list[str] = []
@@ -69,10 +91,26 @@ def normalise(sql: str, *, mysql: bool = False) -> Statement:
     return Statement(text[:MAX_TEXT], summary, operation)
 
 
-def _without_literal(match: re.Match[str]) -> str:
-    if match.group("comment") is not None:
-        return " "
-    return match.group() if match.group("name") is not None else "?"
+def _without_literals(sql: str, tokens: re.Pattern[str], *, nested: bool) -> str:
+    parts: list[str] = []
+    position = 0
+    while (match := tokens.search(sql, position)) is not None:
+        parts.append(sql[position : match.start()])
+        position = match.end()
+        kind = match.lastgroup
+        if kind == "open":
+            position = _comment_end(sql, position, nested)
+        parts.append(" " if kind in {"open", "line"} else match.group() if kind in {"name", "word"} else "?")
+    return "".join([*parts, sql[position:]])
+
+
+def _comment_end(sql: str, position: int, nested: bool) -> int:
+    depth = 1
+    for edge in COMMENT_EDGE.finditer(sql, position):
+        depth += (1 if nested else 0) if edge.group() == "/*" else -1
+        if not depth:
+            return edge.end()
+    return len(sql)
 
 
 class StatementCache:
@@ -87,10 +125,10 @@ class StatementCache:
         self._known: dict[str, Statement] = {}
         self._other: dict[str, Statement] = {}
 
-    def get(self, sql: str, *, mysql: bool = False) -> Statement:
+    def get(self, sql: str, system: str = "postgresql") -> Statement:
         found = self._raw.get(sql)
         if found is None:
-            parsed = normalise(sql, mysql=mysql)
+            parsed = normalise(sql, system)
             if parsed.text in self._known:
                 found = self._known[parsed.text]
             elif len(self._known) < MAX_STATEMENTS:
