@@ -30,7 +30,7 @@ def install() -> None:
         return
     _installed = True
     from tidemark_django import asgi, cache, channel_layers, database, executors, pools, templates, wsgi
-    from tidemark_django.servers import gunicorn, uvicorn, websockets
+    from tidemark_django.servers import gunicorn, uvicorn, waitress, websockets
 
     for module in (
         wsgi,
@@ -43,6 +43,7 @@ def install() -> None:
         channel_layers,
         gunicorn,
         uvicorn,
+        waitress,
         websockets,
     ):
         guarded(module.__name__, module.install)
@@ -96,6 +97,10 @@ def start_in_first_request(interface: str, environ: Any) -> Agent | None:
         from tidemark_django import loop
 
         guarded("loop", loop.watch_running)
+    if agent is not None and "waitress.client_disconnected" in environ:
+        from tidemark_django.servers import waitress
+
+        guarded("waitress", partial(waitress.watch_from_request, agent, environ))
     return agent
 
 

@@ -9,6 +9,7 @@ from tidemark_django.agent import Agent
 from tidemark_django.http import finish
 from tidemark_django.net import since_header, since_last_data
 from tidemark_django.request import RequestState, current_request
+from tidemark_django.servers import waitress
 
 LARGE_BODY_BYTES: Final = 65536
 
@@ -90,7 +91,7 @@ def _measure_queue(agent: Agent, state: RequestState, environ: dict[str, Any]) -
     A large body or ``Expect: 100-continue`` arrives while the request is read, and then the last bytes say nothing
     about when the request began to wait.
     """
-    connection = environ.get("gunicorn.socket")
+    connection = environ.get("gunicorn.socket") or waitress.connection_of(environ)
     length = environ.get("CONTENT_LENGTH")
     small = not length or (length.isdigit() and int(length) < LARGE_BODY_BYTES)
     if connection is not None and small and "HTTP_EXPECT" not in environ:
