@@ -1,9 +1,13 @@
 import gzip
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from math import ceil, log2
+from pathlib import Path
 
 import pytest
 
@@ -178,6 +182,50 @@ def test_the_environment_wins_over_the_setting_and_bad_values_are_ignored(caplog
     assert "TIDEMARK_TRACE_RATIO='7' is ignored" in caplog.text
     assert config.load({"TIDEMARK_ENDPOINT": "nonsense"}, {}).endpoint == Config().endpoint
     assert config.load({"OTEL_SDK_DISABLED": "true"}, {}).disabled
+
+
+def test_the_readme_has_every_setting() -> None:
+    import dataclasses
+    import re
+
+    text = (Path(__file__).parent.parent / "README.md").read_text()
+    named = set(re.findall(r"^\| `(?:TIDEMARK|OTEL(?:_EXPORTER_OTLP)?)_([A-Z_]+)` \|", text, re.MULTILINE))
+    assert named == {field.name.upper() for field in dataclasses.fields(Config)}
+
+
+def test_an_export_checks_the_certificate_of_the_ingest(agent: Agent, tmp_path: Path) -> None:
+    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    subprocess.run([*command, *subject, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+
+    class Accepting(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Accepting)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    left: dict[str, int] = {}
+    try:
+        for path in ("", certificate):
+            environment = {"TIDEMARK_ENDPOINT": f"https://127.0.0.1:{server.server_address[1]}"}
+            agent.config = config.load(environment | {"OTEL_EXPORTER_OTLP_CERTIFICATE": path}, {})
+            exporter = Exporter(agent, list)
+            exporter._push("metrics", b"x", 1)
+            exporter._drain(5)
+            left[path] = len(exporter._queue)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert left == {"": 1, certificate: 0}
 
 
 @pytest.mark.parametrize("header", ["t=1000.25", "1000250", "1000250000, 5"])

@@ -135,6 +135,8 @@ export const POINT_ATTRIBUTES = [
   { name: "tidemark.stall.duration", type: "double", brief: "How long it had lasted when captured, in seconds." },
   { name: "tidemark.annotation.title", type: "string", brief: "Title of an annotation, for example a load phase." },
   { name: "tidemark.annotation.duration", type: "double", brief: "Length of what is annotated, in seconds." },
+  { name: "tidemark.finding.id", type: "string", brief: "Which configuration finding, for example `tidemark.W001`." },
+  { name: "tidemark.finding.fix", type: "string", brief: "What to change about a finding." },
   { name: "tidemark.cache.alias", type: "string", brief: "Django cache alias." },
   { name: "tidemark.cache.operation", type: "string", brief: "`get`, `set`, ..." },
   { name: "tidemark.template.name", type: "string", brief: "Template that was rendered." },

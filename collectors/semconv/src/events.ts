@@ -26,6 +26,12 @@ export const EVENTS: readonly Event[] = [
     brief: "One request ran one statement many times from one place.",
   },
   {
+    name: "tidemark.finding",
+    attributes: ["tidemark.finding.id", "tidemark.finding.fix"],
+    runtimes: ["django"],
+    brief: "A setting that is known to hurt, with its reason as body: when a process begins to serve, then each hour.",
+  },
+  {
     name: "tidemark.annotation",
     attributes: ["tidemark.annotation.title", "tidemark.annotation.duration"],
     runtimes: [],

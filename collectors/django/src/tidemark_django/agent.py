@@ -60,6 +60,7 @@ class Agent:
         self.events: deque[Event] = deque(maxlen=MAX_PENDING_EVENTS)
         self.spans: deque[Span] = deque(maxlen=MAX_PENDING_SPANS)
         self.request_resource: Resource | None = None
+        self.configured_backlog: int | None = None
         self.sync_worker: Resource | None = None
         self.pools: dict[int, PoolWatch] = {}
         self.executors: dict[str, ExecutorWatch] = {}

@@ -8,6 +8,7 @@ class TidemarkConfig(AppConfig):
     verbose_name = "Tidemark"
 
     def ready(self) -> None:
-        from tidemark_django import boot
+        from tidemark_django import boot, findings
 
         boot.guarded("boot", boot.install)
+        boot.guarded("findings", findings.register)

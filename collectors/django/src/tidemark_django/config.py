@@ -23,6 +23,8 @@ class Config:
     """Do nothing at all. Also ``OTEL_SDK_DISABLED``."""
     endpoint: str = "http://127.0.0.1:4318"
     """Base URL of the ingest. Also ``OTEL_EXPORTER_OTLP_ENDPOINT``."""
+    certificate: str = ""
+    """File with the certificates that the ingest's is checked against, from ``OTEL_EXPORTER_OTLP_CERTIFICATE``."""
     token: str = ""
     """Sent as ``Authorization: Bearer <token>``."""
     export_interval: float = 10.0
@@ -72,6 +74,7 @@ def load(environ: Mapping[str, str] | None = None, setting: Mapping[str, Any] | 
     return Config(
         disabled=pick("DISABLED", boolean, False, "OTEL_SDK_DISABLED"),
         endpoint=pick("ENDPOINT", _url, defaults.endpoint, "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        certificate=pick("CERTIFICATE", _file, "", "OTEL_EXPORTER_OTLP_CERTIFICATE"),
         token=pick("TOKEN", str, ""),
         export_interval=pick("EXPORT_INTERVAL", _number(0.2, 3600), defaults.export_interval),
         service_name=env.get("OTEL_SERVICE_NAME") or pick("SERVICE_NAME", str, ""),
@@ -117,6 +120,12 @@ def _url(value: Any) -> str:
     if not text.startswith(("http://", "https://")):
         raise ValueError("expected a URL that starts with http:// or https://")
     return text
+
+
+def _file(value: Any) -> str:
+    if not os.path.isfile(str(value)):
+        raise ValueError("expected a file")
+    return str(value)
 
 
 def _number(low: float, high: float) -> Callable[[Any], float]:

@@ -52,8 +52,8 @@ class Exporter:
         self._wake = threading.Event()
         self._closing = False
         self._done = threading.Event()
-        self._http = urllib3.PoolManager(retries=False, maxsize=1)
         config = agent.config
+        self._http = urllib3.PoolManager(retries=False, maxsize=1, ca_certs=config.certificate or None)
         self._headers = {
             "Content-Type": "application/x-protobuf",
             "Content-Encoding": "gzip",

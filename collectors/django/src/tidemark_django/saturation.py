@@ -76,6 +76,10 @@ class Resource:
         self._saturated: float | None = None
         self._last: Reading | None = None
 
+    def read(self) -> Reading | None:
+        """The reading of now."""
+        return self._read()
+
     def tick(self, elapsed: float) -> None:
         """Reads the resource; *elapsed* is the time since the last tick, in seconds."""
         reading = self._read()

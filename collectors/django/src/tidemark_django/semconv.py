@@ -65,6 +65,8 @@ TIDEMARK_STALL_LATE: Final = "tidemark.stall.late"
 TIDEMARK_STALL_DURATION: Final = "tidemark.stall.duration"
 TIDEMARK_ANNOTATION_TITLE: Final = "tidemark.annotation.title"
 TIDEMARK_ANNOTATION_DURATION: Final = "tidemark.annotation.duration"
+TIDEMARK_FINDING_ID: Final = "tidemark.finding.id"
+TIDEMARK_FINDING_FIX: Final = "tidemark.finding.fix"
 TIDEMARK_CACHE_ALIAS: Final = "tidemark.cache.alias"
 TIDEMARK_CACHE_OPERATION: Final = "tidemark.cache.operation"
 TIDEMARK_TEMPLATE_NAME: Final = "tidemark.template.name"
@@ -95,6 +97,7 @@ CODE_STACKTRACE: Final = "code.stacktrace"
 
 EVENT_TIDEMARK_STALL: Final = "tidemark.stall"
 EVENT_TIDEMARK_DB_N_PLUS_ONE: Final = "tidemark.db.n_plus_one"
+EVENT_TIDEMARK_FINDING: Final = "tidemark.finding"
 EVENT_TIDEMARK_ANNOTATION: Final = "tidemark.annotation"
 
 METRICS: Final[dict[str, Metric]] = {

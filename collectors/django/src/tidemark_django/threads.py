@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from tidemark_django import runtime
+from tidemark_django import findings, runtime
 from tidemark_django.agent import Agent
 from tidemark_django.agg import Point
 from tidemark_django.export import Exporter
@@ -17,6 +17,7 @@ from tidemark_django.stalls import StallWatch
 
 WATCH_PERIOD_S: Final = 0.05
 SAMPLE_PERIOD_S: Final = 0.25
+FINDINGS_PERIOD_S: Final = 3600.0
 
 
 class Threads:
@@ -30,6 +31,7 @@ class Threads:
         self._probe = LockProbe(agent)
         self._exporter = Exporter(agent, self.collect)
         self._stop = threading.Event()
+        self._findings_due = 0.0
 
     def start(self) -> None:
         for name, body in (("sampler", self._sample), ("probe", self._probe_locks), ("export", self._exporter.run)):
@@ -89,7 +91,14 @@ class Threads:
                 agent.failed(part, error)
         self._stalls.new_interval()
         agent.repeats.clear()
+        self._guard("findings", self._report_findings)
         return points
+
+    def _report_findings(self) -> None:
+        now = time.monotonic()
+        if now >= self._findings_due:
+            self._findings_due = now + FINDINGS_PERIOD_S
+            findings.report(self._agent)
 
     def close(self) -> None:
         """The last export, at the end of the process; a child that inherited the hook does nothing."""

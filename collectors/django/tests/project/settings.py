@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 SECRET_KEY = "only for tests"
-DEBUG = False
+DEBUG = os.environ.get("TEST_DEBUG") == "1"
 ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "tests.project.urls"
 ASGI_APPLICATION = "tests.project.asgi.application"

@@ -73,6 +73,7 @@ def _start(worker: Any) -> None:
     if agent is None or agent is already:
         return
     boot.guarded("gunicorn", lambda: _watch_timeouts(agent, worker))
+    agent.configured_backlog = worker.cfg.backlog
     queues = boot.guarded("listeners", lambda: listeners.watch(agent, worker.sockets)) or []
     if kind == "gunicorn-gthread":
         boot.guarded("gunicorn-gthread", lambda: _watch_threads(agent, worker))
