@@ -111,7 +111,9 @@ def serve() -> Iterator[Sink]:
             pass
 
         def do_POST(self) -> None:
-            body = gzip.decompress(self.rfile.read(int(self.headers["Content-Length"])))
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.headers.get("Content-Encoding") == "gzip":
+                body = gzip.decompress(body)
             sink.headers.append(dict(self.headers))
             try:
                 _take(sink, self.path, body)

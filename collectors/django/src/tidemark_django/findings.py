@@ -149,6 +149,8 @@ def deployment_of(agent: Agent) -> Deployment:
         for resource in agent.resources
         if resource.kind == "listen_queue" and (reading := resource.read()) is not None and reading.capacity is not None
     ]
+    # A socket handed over by systemd has the backlog it was opened with: only the kernel's own limit is a cut.
+    limit = min(limits, default=None)
     return Deployment(
         asgi=bool(agent.loops),
         gevent=agent.server.name == "gunicorn-gevent",
@@ -157,7 +159,7 @@ def deployment_of(agent: Agent) -> Deployment:
         threads=agent.server.threads,
         cores=kernel.usable_cores(),
         configured_backlog=agent.configured_backlog,
-        backlog_limit=min(limits, default=None),
+        backlog_limit=limit if limit is not None and limit == kernel.somaxconn() else None,
     )
 
 

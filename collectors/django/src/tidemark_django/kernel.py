@@ -102,6 +102,15 @@ def _entries(path: str) -> int | None:
         return None
 
 
+def somaxconn() -> int | None:
+    """The longest accept queue the kernel grants in this network namespace."""
+    try:
+        with open("/proc/sys/net/core/somaxconn", "rb") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return None
+
+
 def usable_cores() -> float:
     """Cores this process may use: affinity, and the cgroup's quota where there is one."""
     cores = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)

@@ -1,0 +1,1 @@
+"""What ``python -m tidemark_django doctor`` does."""
