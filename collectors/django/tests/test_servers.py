@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 
 from tests.serving import gunicorn, running
-from tests.sink import Sink, until
+from tests.sink import Sink, quantile, until
 
 ASGI: Final = "tests.project.asgi:application"
 WSGI: Final = "tests.project.wsgi:application"
@@ -43,3 +43,22 @@ def test_a_server_counts_each_request_once(sink: Sink, name: str) -> None:
     assert not sink.points("tidemark.agent.errors")
     assert not sink.points("tidemark.agent.adapter_errors")
     assert sink.resource("wait", "gil", "process")
+
+
+@pytest.mark.parametrize("preload", [(), ("--preload",)], ids=["no preload", "preload"])
+def test_a_view_that_computes_blocks_every_greenlet_and_not_the_agent(sink: Sink, preload: tuple[str, ...]) -> None:
+    hub = ("event_loop", "gevent")
+    with running(gunicorn("--worker-class", "gevent", *preload), sink) as server:
+        until(lambda: sum(point.count for point in sink.resource("wait", *hub)) > 20)
+        quiet = quantile(sink.resource("wait", *hub), 0.5)
+        server.hammer("/sleep/300/", clients=20, rounds=1)
+        assert max(point.value for point in sink.resource("stall_age", *hub)) < 0.25
+        server.get("/burn/1500/")
+        event = until(lambda: sink.events("tidemark.stall"))[0]
+        until(lambda: max(point.high for point in sink.resource("wait", *hub)) > 1)
+    assert quiet < 0.01
+    assert (event["tidemark.resource.kind"], event["code.function.name"]) == ("event_loop", "spin")
+    assert max(point.value for point in sink.resource("stall_age", *hub)) > 0.4
+    # A switch interval at a time: the computing greenlet gives the lock to the agent's real threads.
+    assert quantile(sink.resource("wait", "gil", "process"), 0.9) < 0.05
+    assert not sink.points("tidemark.http.server.cpu.duration")

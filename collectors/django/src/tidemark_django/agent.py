@@ -1,12 +1,11 @@
 import logging
 import os
-import threading
 import time
 from collections import Counter as Tally
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from tidemark_django import semconv
+from tidemark_django import native, semconv
 from tidemark_django.agg import Attributes, Histogram, Point, Registry
 from tidemark_django.config import Config
 from tidemark_django.connections import Connections
@@ -43,6 +42,8 @@ class Agent:
         self.config = config
         self.server = server
         self.pid = os.getpid()
+        self.thread_clock = not native.patched()
+        """Whether a thread's stack and processor time are one request's: not where greenlets share it."""
         self.started_at = time.time()
         self.registry = Registry()
         self.identity = resource_attributes(config, server)
@@ -56,7 +57,7 @@ class Agent:
         self.query_series: dict[tuple[int, Statement, str | None, str | None], Histogram] = {}
         self.connect_series: dict[tuple[str, str], Histogram] = {}
         self.methods: set[tuple[str, str]] = set()
-        self.drain_lock = threading.Lock()
+        self.drain_lock = native.lock()
         self.events: deque[Event] = deque(maxlen=MAX_PENDING_EVENTS)
         self.spans: deque[Span] = deque(maxlen=MAX_PENDING_SPANS)
         self.request_resource: Resource | None = None
@@ -69,7 +70,7 @@ class Agent:
         self.threads: Threads | None = None
         self._resources: list[Resource] = []
         self._routes: dict[str, str] = {}
-        self._lock = threading.Lock()
+        self._lock = native.lock()
         self._failures: Tally[str] = Tally()
         self.agent_threads: dict[str, int] = {}
         self.agent_cpu: dict[str, float] = {}

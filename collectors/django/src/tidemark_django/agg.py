@@ -5,7 +5,6 @@ Every series lives as long as the process, so that hot code may keep a reference
 bounded per metric, and what comes later is counted under ``_other``.
 """
 
-import threading
 from collections import Counter as Tally
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from math import ceil, log2
 from typing import Final, TypeVar
 
-from tidemark_django import semconv
+from tidemark_django import native, semconv
 
 AttributeValue = str | int | float | bool
 Attributes = tuple[tuple[str, AttributeValue], ...]
@@ -61,7 +60,7 @@ class Histogram:
     __slots__ = ("_buckets", "_count", "_high", "_lock", "_low", "_pending", "_total", "_zero", "record", "record_all")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = native.lock()
         self._pending: deque[float] = deque(maxlen=MAX_PENDING)
         self.record: Callable[[float], None] = self._pending.append
         """Adds one value, in the metric's unit. Negative ones (clock steps) count as zero."""
@@ -119,7 +118,7 @@ class Counter:
     __slots__ = ("_lock", "_value")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = native.lock()
         self._value = 0.0
 
     def add(self, value: float = 1) -> None:
@@ -152,7 +151,7 @@ class Registry:
     """All histograms and counters of the process."""
 
     def __init__(self, series_per_metric: int = SERIES_PER_METRIC) -> None:
-        self._lock = threading.Lock()
+        self._lock = native.lock()
         self._limit = series_per_metric
         self.before: Callable[[], None] = _nothing
         """Called before values are looked at, to record what waits elsewhere."""

@@ -1,7 +1,6 @@
-import threading
 from collections.abc import Callable
 
-from tidemark_django import semconv
+from tidemark_django import native, semconv
 from tidemark_django.agg import Attributes, Point
 
 
@@ -14,7 +13,7 @@ class Connections:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = native.lock()
         self._websockets: int | None = None
         self._opened = 0
         self._reported = 0

@@ -1,6 +1,5 @@
 import gzip
 import random
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -9,7 +8,7 @@ from typing import Final
 
 import urllib3
 
-from tidemark_django import __version__, encode, semconv
+from tidemark_django import __version__, encode, native, semconv
 from tidemark_django.agent import Agent, logger
 from tidemark_django.agg import Point
 
@@ -49,9 +48,9 @@ class Exporter:
         self._interval_start = time.time_ns()
         self._back_off = 0.0
         self._not_before = 0.0
-        self._wake = threading.Event()
+        self._wake = native.Event()
         self._closing = False
-        self._done = threading.Event()
+        self._done = native.Event()
         config = agent.config
         self._http = urllib3.PoolManager(retries=False, maxsize=1, ca_certs=config.certificate or None)
         self._headers = {

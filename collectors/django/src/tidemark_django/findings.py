@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from time import time_ns
 from typing import Any, Final
 
-from tidemark_django import kernel, semconv
+from tidemark_django import kernel, native, semconv
 from tidemark_django.agent import Agent
 from tidemark_django.encode import Event
 
@@ -152,8 +152,8 @@ def deployment_of(agent: Agent) -> Deployment:
     # A socket handed over by systemd has the backlog it was opened with: only the kernel's own limit is a cut.
     limit = min(limits, default=None)
     return Deployment(
-        asgi=bool(agent.loops),
-        gevent=agent.server.name == "gunicorn-gevent",
+        asgi=bool(agent.loops) and not native.patched(),
+        gevent=native.patched(),
         server=agent.server.name,
         workers=agent.server.workers,
         threads=agent.server.threads,

@@ -4,7 +4,7 @@ import time
 from collections import deque
 from typing import Any, Final
 
-from tidemark_django import executors, kernel, runtime, semconv
+from tidemark_django import executors, kernel, native, runtime, semconv
 from tidemark_django.agent import Agent
 from tidemark_django.agg import Point
 from tidemark_django.saturation import Reading, Resource
@@ -26,7 +26,7 @@ class LoopWatch:
 
     def __init__(self, agent: Agent, loop: Any, name: str = "asyncio") -> None:
         self.loop = loop
-        self.thread_id = threading.get_ident()
+        self.thread_id = native.get_ident()
         self.native_id = threading.get_native_id()
         self._probes: deque[float] = deque()
         self._idle: IdleSelector | None = None
@@ -39,9 +39,12 @@ class LoopWatch:
             self._idle = IdleSelector(selector)
             loop._selector = self._idle
 
+    def is_closed(self) -> bool:
+        return bool(self.loop.is_closed())
+
     def probe(self) -> None:
         """Asks the loop for a sign of life. From the probe thread."""
-        if self.loop.is_closed() or len(self._probes) >= MAX_PROBES:
+        if self.is_closed() or len(self._probes) >= MAX_PROBES:
             return
         sent = time.perf_counter()
         self._probes.append(sent)
@@ -63,7 +66,7 @@ class LoopWatch:
             return 0.0
 
     def _read(self) -> Reading | None:
-        if self.loop.is_closed():
+        if self.is_closed():
             return None
         now = time.perf_counter()
         busy = self._busy_since_last(now)

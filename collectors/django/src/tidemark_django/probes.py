@@ -3,7 +3,7 @@ import threading
 import time
 from typing import Final
 
-from tidemark_django import kernel
+from tidemark_django import kernel, native
 from tidemark_django.agent import Agent
 from tidemark_django.agg import Histogram
 from tidemark_django.identity import gil_enabled
@@ -25,6 +25,7 @@ class LockProbe:
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
+        self._sleep = native.original("time", "sleep")
         self._times = kernel.OwnTimes()
         self._gil_waits: list[bool] = []
         self._cpu = (time.perf_counter(), time.process_time())
@@ -49,7 +50,7 @@ class LockProbe:
             loop.probe()
         before = self._times.read() if self._cpu_wait is not None else None
         start = time.perf_counter()
-        time.sleep(period)
+        self._sleep(period)
         late = time.perf_counter() - start - period
         if before is None or self._cpu_wait is None:
             return

@@ -1,9 +1,8 @@
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from tidemark_django import semconv
+from tidemark_django import native, semconv
 from tidemark_django.agg import Attributes, Histogram, Point, Registry
 
 Scope = Literal["process", "host"]
@@ -60,7 +59,7 @@ class Resource:
         self._read = read
         self._rejected = rejected
         self._wait: Histogram | None = None
-        self._lock = threading.Lock()
+        self._lock = native.lock()
         self._reset()
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from tidemark_django import findings, runtime
+from tidemark_django import findings, native, runtime
 from tidemark_django.agent import Agent
 from tidemark_django.agg import Point
 from tidemark_django.export import Exporter
@@ -30,12 +30,12 @@ class Threads:
         self._stalls = StallWatch(agent)
         self._probe = LockProbe(agent)
         self._exporter = Exporter(agent, self.collect)
-        self._stop = threading.Event()
+        self._stop = native.Event()
         self._findings_due = 0.0
 
     def start(self) -> None:
         for name, body in (("sampler", self._sample), ("probe", self._probe_locks), ("export", self._exporter.run)):
-            threading.Thread(target=self._run, args=(name, body), name=f"tidemark-{name}", daemon=True).start()
+            native.start_thread(f"tidemark-{name}", partial(self._run, name, body))
         atexit.register(self.close)
 
     def _run(self, name: str, body: Callable[[], None]) -> None:

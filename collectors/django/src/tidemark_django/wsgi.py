@@ -47,10 +47,11 @@ def install() -> None:
                     agent.sync_worker.wait.record(waited)
             if "HTTP_TRACEPARENT" in environ:
                 state.join(environ["HTTP_TRACEPARENT"])
-            state.thread_id = get_ident()
             agent.requests[id(state)] = state
             set_current(state)
-            state.cpu_start = thread_time()
+            if agent.thread_clock:
+                state.thread_id = get_ident()
+                state.cpu_start = thread_time()
         except Exception as error:
             agent.failed("wsgi", error)
             return call(self, environ, start_response)

@@ -77,6 +77,10 @@ def _start(worker: Any) -> None:
     queues = boot.guarded("listeners", lambda: listeners.watch(agent, worker.sockets)) or []
     if kind == "gunicorn-gthread":
         boot.guarded("gunicorn-gthread", lambda: _watch_threads(agent, worker))
+    elif name == "gunicorn-gevent":
+        from tidemark_django.servers import gevent
+
+        boot.guarded("gunicorn-gevent", lambda: gevent.watch_hub(agent))
     elif kind == "gunicorn-sync":
         boot.guarded("gunicorn-sync", lambda: _watch_sync(agent, worker, queues))
 

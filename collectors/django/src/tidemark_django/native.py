@@ -1,0 +1,68 @@
+"""
+Real threads, locks and sleep, also where gevent has replaced them.
+
+A sampler that is a greenlet would stand still whenever the hub does, and take the hub's waits for the interpreter
+lock's. Looked up when used: gevent patches after this module may have been imported (``--preload``).
+"""
+
+import importlib
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+
+def patched() -> bool:
+    """Whether this process's threads are greenlets."""
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(monkey.is_module_patched("threading"))
+
+
+def original(module: str, name: str) -> Any:
+    """A function of the standard library as it was before gevent."""
+    if patched():
+        return sys.modules["gevent.monkey"].get_original(module, name)
+    return getattr(importlib.import_module(module), name)
+
+
+def lock() -> threading.Lock:
+    """A lock that blocks its thread. Never held where a greenlet may switch."""
+    made: threading.Lock = original("_thread", "allocate_lock")()
+    return made
+
+
+def start_thread(name: str, body: Callable[[], None]) -> None:
+    """Starts a daemon thread."""
+    if patched():
+        original("_thread", "start_new_thread")(body, ())
+    else:
+        threading.Thread(target=body, name=name, daemon=True).start()
+
+
+def get_ident() -> int:
+    """The calling thread's key in ``sys._current_frames``."""
+    ident: int = original("_thread", "get_ident")()
+    return ident
+
+
+class Event:
+    """As ``threading.Event`` for one waiting thread, on one lock."""
+
+    def __init__(self) -> None:
+        self._set = False
+        self._closed = lock()
+        self._closed.acquire()
+
+    def set(self) -> None:
+        if not self._set:
+            self._set = True
+            self._closed.release()
+
+    def is_set(self) -> bool:
+        return self._set
+
+    def wait(self, timeout: float) -> bool:
+        """Whether it was set within *timeout* seconds."""
+        if not self._set and self._closed.acquire(timeout=max(0.0, timeout)):
+            self._closed.release()
+        return self._set
