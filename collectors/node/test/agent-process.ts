@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -6,8 +6,22 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const REGISTER = new URL("../dist/register.js", import.meta.url).href;
+/** What runs a program under the agent. */
+export const PRELOAD = ["--import", REGISTER];
 const POLL_MS = 25;
 const DEADLINE_MS = 20_000;
+
+/**
+ * Versions and programs of the Node.js releases to test under: the one that runs the tests, and those that
+ * TIDEMARK_TEST_NODES names by their paths, with commas between.
+ */
+export const TEST_NODES: readonly (readonly [version: string, program: string])[] = [
+  [process.version, process.execPath],
+  ...(process.env.TIDEMARK_TEST_NODES ?? "")
+    .split(",")
+    .filter((program) => program !== "")
+    .map((program) => [execFileSync(program, ["--version"]).toString().trim(), program] as const),
+];
 
 export interface AgentProcess {
   readonly child: ChildProcess;
@@ -23,7 +37,8 @@ export function runWithAgent(
   script: string | { code: string },
   endpoint: string,
   environment: Record<string, string | undefined> = {},
-  preload = ["--import", REGISTER],
+  preload = PRELOAD,
+  program: string = process.execPath,
 ): AgentProcess {
   const directory = typeof script === "string" ? undefined : mkdtempSync(join(tmpdir(), "node-program-"));
   const target =
@@ -31,7 +46,7 @@ export function runWithAgent(
       ? fileURLToPath(new URL(`apps/${script}`, import.meta.url))
       : join(directory, "program.mjs");
   if (typeof script !== "string") writeFileSync(target, script.code);
-  const child = spawn(process.execPath, [...preload, target], {
+  const child = spawn(program, [...preload, target], {
     env: { ...cleanEnvironment(), TIDEMARK_ENDPOINT: endpoint, TIDEMARK_EXPORT_INTERVAL: "0.5", ...environment },
     stdio: ["ignore", "pipe", "pipe"],
     cwd: fileURLToPath(new URL(".", import.meta.url)),

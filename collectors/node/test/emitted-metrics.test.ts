@@ -1,13 +1,13 @@
 import { METRICS, POINT_ATTRIBUTES, RESOURCE_ATTRIBUTES } from "@tidemark/semconv";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
-import { type AgentProcess, addressOf, runWithAgent, until } from "./agent-process.ts";
+import { type AgentProcess, addressOf, PRELOAD, runWithAgent, TEST_NODES, until } from "./agent-process.ts";
 import { type Sink, startSink } from "./otlp-sink.ts";
 
 const METRIC = new Map(METRICS.map((metric) => [metric.name, metric]));
 const ATTRIBUTE = new Map<string, string>(POINT_ATTRIBUTES.map(({ name, type }) => [name, type]));
 
-describe("an Express and WebSocket service under the agent", () => {
+describe.each(TEST_NODES)("an Express and WebSocket service under the agent on Node %s", (_version, node) => {
   let sink: Sink;
   let app: AgentProcess;
   let url: string;
@@ -17,7 +17,7 @@ describe("an Express and WebSocket service under the agent", () => {
 
   beforeAll(async () => {
     sink = await startSink();
-    app = runWithAgent("shop.mjs", sink.url, { OTEL_SERVICE_NAME: "shop", TIDEMARK_TRACE_RATIO: "0" });
+    app = runWithAgent("shop.mjs", sink.url, { OTEL_SERVICE_NAME: "shop", TIDEMARK_TRACE_RATIO: "0" }, PRELOAD, node);
     url = await addressOf(app);
     for (const path of [
       "/plain",

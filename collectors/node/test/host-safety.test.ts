@@ -1,14 +1,27 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type AgentProcess, addressOf, REGISTER_URL, runWithAgent, until } from "./agent-process.ts";
+import {
+  type AgentProcess,
+  addressOf,
+  PRELOAD,
+  REGISTER_URL,
+  runWithAgent,
+  TEST_NODES,
+  until,
+} from "./agent-process.ts";
 import { type Sink, startSink } from "./otlp-sink.ts";
 
 const UNREACHABLE = "http://127.0.0.1:9";
 
-describe("the agent in somebody's process", () => {
+describe.each(TEST_NODES)("the agent in somebody's process on Node %s", (_version, node) => {
   let sink: Sink;
   const processes: AgentProcess[] = [];
-  const run = (...parameters: Parameters<typeof runWithAgent>) => {
-    const started = runWithAgent(...parameters);
+  const run = (
+    script: string | { code: string },
+    endpoint: string,
+    environment: Record<string, string | undefined> = {},
+    preload = PRELOAD,
+  ) => {
+    const started = runWithAgent(script, endpoint, environment, preload, node);
     processes.push(started);
     return started;
   };

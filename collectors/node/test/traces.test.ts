@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type AgentProcess, addressOf, runWithAgent, until } from "./agent-process.ts";
+import { type AgentProcess, addressOf, PRELOAD, runWithAgent, TEST_NODES, until } from "./agent-process.ts";
 import { type Sink, type Span, startSink } from "./otlp-sink.ts";
 
 const SERVER = 2;
@@ -9,7 +9,7 @@ const CALLER = "b7ad6b7169203331";
 const traceId = (number: number) => (number + 1).toString(16).padStart(32, "5");
 const traceparent = (id: string, sampled: boolean) => `00-${id}-${CALLER}-0${sampled ? 1 : 0}`;
 
-describe("the trace tier", () => {
+describe.each(TEST_NODES)("the trace tier on Node %s", (_version, node) => {
   let sink: Sink;
   let app: AgentProcess;
   let url: string;
@@ -23,7 +23,7 @@ describe("the trace tier", () => {
 
   beforeAll(async () => {
     sink = await startSink();
-    app = runWithAgent("traced.mjs", sink.url, { TIDEMARK_TRACE_RATIO: "0" });
+    app = runWithAgent("traced.mjs", sink.url, { TIDEMARK_TRACE_RATIO: "0" }, PRELOAD, node);
     url = await addressOf(app);
   });
   afterAll(async () => {

@@ -18,25 +18,21 @@ interface Sent {
  * memory, so that the wait of a message is what a request arriving at that moment would have waited.
  *
  * Messages go out whether or not earlier ones were answered. Past 256 unanswered ones no more are sent; what they
- * would have measured is filled in with the next answer. Gaps vary by half, so that no periodic work keeps in step.
+ * would have measured is filled in with the next answer.
  */
 export class LoopProbe {
   readonly waits = new Histogram();
   readonly #control: Control;
   readonly #port: MessagePort;
-  readonly #gapMs: number;
   readonly #outstanding: Sent[] = [];
   readonly #onProbe: OnProbe;
-  #dueMs = 0;
   #sequence = 0;
   #unsentMs: number[] = [];
 
-  constructor(control: Control, port: MessagePort, perSecond: number, onProbe: OnProbe) {
+  constructor(control: Control, port: MessagePort, onProbe: OnProbe) {
     this.#control = control;
     this.#port = port;
-    this.#gapMs = MS_PER_S / perSecond;
     this.#onProbe = onProbe;
-    this.#schedule();
   }
 
   /** Age of the oldest unanswered probe, in milliseconds; 0 when all are answered. */
@@ -63,16 +59,8 @@ export class LoopProbe {
     this.#unsentMs = [];
   }
 
-  #schedule(): void {
-    const gapMs = this.#gapMs * (0.5 + Math.random());
-    this.#dueMs = monotonicMs() + gapMs;
-    setTimeout(() => this.#probe(), gapMs);
-  }
-
-  #probe(): void {
-    const nowMs = monotonicMs();
-    const latenessMs = nowMs - this.#dueMs;
-    this.#schedule();
+  /** Sends a probe: to be called at random moments. */
+  probe(nowMs: number, latenessMs: number): void {
     this.collect();
     if (this.#outstanding.length >= PROBE_SLOTS - 1) this.#unsentMs.push(nowMs);
     else {

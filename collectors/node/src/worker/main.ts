@@ -6,6 +6,7 @@ import { Exporter } from "./exporter.ts";
 import { LoopProbe } from "./loop-probe.ts";
 import { encodeEvents, encodeMetrics } from "./otlp.ts";
 import { PoolProbe } from "./pool-probe.ts";
+import { RandomClock, type Turn } from "./random-clock.ts";
 import { SpanExport } from "./span-exporter.ts";
 import { MainThreadCpu } from "./thread-cpu.ts";
 import { Watchdog } from "./watchdog.ts";
@@ -23,10 +24,10 @@ const { options, identity } = data;
 
 const cpu = new MainThreadCpu(control);
 const watchdog = new Watchdog(control, data.describe, options.stallThresholdSeconds, cpu, addEvent);
-const loop = new LoopProbe(control, data.probes, options.loopProbesPerSecond, (ageMs, sequence, latenessMs) =>
-  safely(() => watchdog.check(ageMs, sequence, latenessMs))(),
+const loop = new LoopProbe(control, data.probes, (ageMs, sequence, latenessMs) =>
+  watchdog.check(ageMs, sequence, latenessMs),
 );
-const lanes = (["fast", "slow"] as const).map((lane) => new PoolProbe(lane, control, options.poolProbesPerSecond));
+const lanes = (["fast", "slow"] as const).map((lane) => new PoolProbe(lane, control));
 const events: AgentEvent[] = [];
 const collector = new Collector(data, control, { loop, lanes, cpu, watchdog });
 
@@ -61,10 +62,10 @@ function addEvent(event: AgentEvent): void {
 }
 
 /** Nothing in this thread may end it: an error is counted and the next turn goes on. */
-function safely(body: () => void): () => void {
-  return () => {
+function safely(body: Turn): Turn {
+  return (nowMs, latenessMs) => {
     try {
-      body();
+      body(nowMs, latenessMs);
     } catch {
       collector.errors += 1;
     }
@@ -84,11 +85,24 @@ function receive(message: MessageToWorker): void {
   }
 }
 
-parentPort?.on("message", (message: MessageToWorker) => safely(() => receive(message))());
-setInterval(
-  safely(() => collector.tick()),
+parentPort?.on("message", (message: MessageToWorker) => safely(() => receive(message))(0, 0));
+const clock = new RandomClock(options.loopProbesPerSecond, options.poolProbesPerSecond);
+// First, so that the pool's threads are looked at before our own tasks are in the pool.
+clock.every(
   TICK_MS,
+  safely(() => collector.tick()),
+);
+clock.atRandom(
+  options.loopProbesPerSecond,
+  safely((nowMs, latenessMs) => loop.probe(nowMs, latenessMs)),
+);
+// Both lanes at once: their answers come together, and wake this thread once.
+clock.atRandom(
+  options.poolProbesPerSecond,
+  safely((nowMs) => {
+    for (const lane of lanes) lane.probe(nowMs);
+  }),
 );
 setInterval(() => void spans.flush(), Math.min(SPANS_MS, options.exportIntervalSeconds * MS_PER_S));
-setInterval(safely(exportAll), options.exportIntervalSeconds * MS_PER_S);
+setInterval(() => safely(exportAll)(0, 0), options.exportIntervalSeconds * MS_PER_S);
 control.ready = true;

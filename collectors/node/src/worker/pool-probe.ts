@@ -12,7 +12,8 @@ export type Lane = "fast" | "slow";
 // getaddrinfo counts as slow I/O in libuv, which may use half of the threads: a queue of its own.
 const submit: Readonly<Record<Lane, (done: () => void) => void>> = {
   fast: (done) => access("/", done),
-  slow: (done) => lookup("localhost", done),
+  // A number in a form that Node leaves to getaddrinfo, which then asks nobody, not even the hosts file.
+  slow: (done) => lookup("127.1", { family: 4 }, done),
 };
 
 /** Bounds what probing can add to a long queue; at 10 probes a second it is reached by a wait of 1.6 s. */
@@ -27,15 +28,12 @@ export class PoolProbe {
   readonly waits = new Histogram();
   readonly lane: Lane;
   readonly #control: Control;
-  readonly #gapMs: number;
   /** Probes without an answer, oldest first, each with the moments when further ones were due but not sent. */
   readonly #outstanding: { readonly sentMs: number; readonly missedMs: number[] }[] = [];
 
-  constructor(lane: Lane, control: Control, perSecond: number) {
+  constructor(lane: Lane, control: Control) {
     this.lane = lane;
     this.#control = control;
-    this.#gapMs = MS_PER_S / perSecond;
-    this.#schedule();
   }
 
   /** Age of the oldest pending probe, in milliseconds; 0 when none is pending. */
@@ -44,13 +42,8 @@ export class PoolProbe {
     return oldest === undefined ? 0 : monotonicMs() - oldest.sentMs;
   }
 
-  #schedule(): void {
-    setTimeout(() => this.#probe(), this.#gapMs * (0.5 + Math.random()));
-  }
-
-  #probe(): void {
-    this.#schedule();
-    const nowMs = monotonicMs();
+  /** Submits a task: to be called at random moments. */
+  probe(nowMs: number): void {
     if (this.#outstanding.length >= MAX_OUTSTANDING) {
       this.#outstanding.at(-1)?.missedMs.push(nowMs);
       return;
