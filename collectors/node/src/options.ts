@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+
 const MIN_INTERVAL_SECONDS = 0.1;
 const MAX_INTERVAL_SECONDS = 300;
 
@@ -9,6 +11,8 @@ export interface AgentOptions {
   readonly token: string | undefined;
   /** Extra headers of each export. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Certificates, in PEM, of the authorities that an https endpoint is trusted by; by default those of Node.js. */
+  readonly certificates: string | undefined;
   /** Seconds between two exports. Default 10; from 0.1 to 300. */
   readonly exportIntervalSeconds: number;
   /** Event-loop probes per second. Default 20; from 1 to 1000. */
@@ -50,6 +54,7 @@ export function readOptions(environment: Environment, explicit: Partial<AgentOpt
     endpoint: environment.TIDEMARK_ENDPOINT || environment.OTEL_EXPORTER_OTLP_ENDPOINT || "http://127.0.0.1:4318",
     token: environment.TIDEMARK_TOKEN || undefined,
     headers: keyValues(environment.OTEL_EXPORTER_OTLP_HEADERS),
+    certificates: contents(environment, "OTEL_EXPORTER_OTLP_CERTIFICATE"),
     exportIntervalSeconds: numeric(environment, "TIDEMARK_EXPORT_INTERVAL", 10),
     loopProbesPerSecond: numeric(environment, "TIDEMARK_LOOP_PROBES", 20),
     poolProbesPerSecond: numeric(environment, "TIDEMARK_POOL_PROBES", 10),
@@ -84,6 +89,16 @@ function numeric(environment: Environment, name: string, fallback: number): numb
   const value = Number(text);
   if (Number.isNaN(value)) throw new OptionError(`${name} must be a number, got ${JSON.stringify(text)}`);
   return value;
+}
+
+function contents(environment: Environment, name: string): string | undefined {
+  const path = environment[name];
+  if (path === undefined || path === "") return undefined;
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    throw new OptionError(`${name} must name a file that can be read: ${(error as Error).message}`);
+  }
 }
 
 function flag(text: string | undefined): boolean | undefined {

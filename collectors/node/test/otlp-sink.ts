@@ -1,4 +1,5 @@
-import { createServer } from "node:http";
+import { createServer, type RequestListener } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
@@ -56,12 +57,12 @@ export interface Span {
 }
 
 /** An OTLP endpoint that keeps what it gets, decoded by protobufjs from OpenTelemetry's own definitions. */
-export async function startSink(status: () => number = () => 200) {
+export async function startSink(status: () => number = () => 200, tls?: { cert: Buffer; key: Buffer }) {
   const points: Point[] = [];
   const logs: LogRecord[] = [];
   const spans: Span[] = [];
   const requests: { path: string; headers: Record<string, unknown>; bytes: number }[] = [];
-  const server = createServer((request, response) => {
+  const answer: RequestListener = (request, response) => {
     if (request.method === "GET") {
       response.end(String(points.length)); // for programs that wait until their agent has spoken
       return;
@@ -81,17 +82,20 @@ export async function startSink(status: () => number = () => 200) {
       }
       response.writeHead(code, { "content-type": "application/json" }).end("{}");
     });
-  });
+  };
+  const server = tls === undefined ? createServer(answer) : createSecureServer(tls, answer);
   await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
   const { port } = server.address() as AddressInfo;
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: `${tls === undefined ? "http" : "https"}://127.0.0.1:${port}`,
     points,
     logs,
     spans,
     requests,
     select: (metric: string, attributes: Attributes = {}) =>
       points.filter((point) => point.metric === metric && has(point.attributes, attributes)),
+    /** With TLS: called for each connection whose handshake failed. */
+    onTlsError: (listener: () => void) => void server.on("tlsClientError", listener),
     async close() {
       server.closeAllConnections();
       await new Promise((closed) => server.close(closed));

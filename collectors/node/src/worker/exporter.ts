@@ -50,7 +50,7 @@ export class Exporter {
     const secure = options.endpoint.startsWith("https:");
     // An import of node:http evaluates all that it exports, on Node 22 and 24 also its WebSocket: 14 MB.
     const { Agent, request } = process.getBuiltinModule(secure ? "node:https" : "node:http");
-    this.#agent = new Agent({ keepAlive: true, maxSockets: 2 });
+    this.#agent = new Agent({ keepAlive: true, maxSockets: 2, ca: options.certificates });
     this.#transport = request;
   }
 

@@ -59,7 +59,7 @@ export class SpanExport {
   }
 
   async #load(): Promise<{ send: Export; convert: (span: PlainSpan) => ReadableSpan }> {
-    const { endpoint, token, headers } = this.#options;
+    const { endpoint, token, headers, certificates } = this.#options;
     const [{ OTLPTraceExporter }, { resourceFromAttributes }] = await Promise.all([
       import("@opentelemetry/exporter-trace-otlp-http"),
       import("@opentelemetry/resources"),
@@ -68,6 +68,7 @@ export class SpanExport {
       url: `${endpoint.replace(/\/+$/, "")}/v1/traces`,
       headers: { ...headers, ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) },
       timeoutMillis: TIMEOUT_MS,
+      httpAgentOptions: { keepAlive: true, ...(certificates === undefined ? {} : { ca: certificates }) },
     });
     const resource = resourceFromAttributes({ ...this.#identity });
     return {
