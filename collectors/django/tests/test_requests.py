@@ -32,6 +32,32 @@ def test_a_page_that_repeats_a_query_is_an_n_plus_one_event(sink: Sink, sqlite: 
     assert sink.points("db.client.connection.create_time", tidemark__db__connect__kind="connect")
 
 
+def test_an_n_plus_one_says_what_it_costs_and_what_would_fetch_the_relation_beforehand(sink: Sink, sqlite: str) -> None:
+    with running(GTHREAD, sink, TEST_SQLITE=sqlite) as server:
+        for _ in range(10):
+            server.get("/books/")
+            server.get("/authors/")
+        until(lambda: len(sink.events("tidemark.db.n_plus_one")) >= 2)
+        server.stop()
+    bodies = [record.body.string_value for _, record in sink.logs if record.event_name == "tidemark.db.n_plus_one"]
+    forward = (
+        r'SELECT library_author ran 20 times \([\d.]+ ms\) at project/views\.py:\d+ .*: select_related\("author"\) .*'
+    )
+    reverse = (
+        r'SELECT library_book ran 20 times \([\d.]+ ms\) at project/views\.py:\d+ .*: prefetch_related\("book_set"\) .*'
+    )
+    assert all(re.fullmatch(forward, body) or re.fullmatch(reverse, body) for body in bodies)
+    assert any(re.fullmatch(forward, body) for body in bodies)
+    assert any(re.fullmatch(reverse, body) for body in bodies)
+    # Every request counts; an event comes once per interval, not once per request.
+    for route in ("/books/", "/authors/"):
+        assert sum(point.value for point in sink.points("tidemark.db.n_plus_one", http__route=route)) == 10
+    assert (
+        sink.points("tidemark.db.n_plus_one", http__route="/authors/")[0].attributes["tidemark.db.relation"]
+        == "Author.book_set"
+    )
+
+
 def test_the_phases_of_a_request_add_up_to_its_duration(sink: Sink, sqlite: str) -> None:
     with running(GTHREAD, sink, TEST_SQLITE=sqlite, TIDEMARK_TRACES="0") as server:
         server.get("/page/")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.sink import until
-from tidemark_django import config, encode, executors, http, net, runtime, semconv
+from tidemark_django import config, encode, executors, http, kernel, net, runtime, semconv
 from tidemark_django.agent import MAX_ROUTES, Agent
 from tidemark_django.agg import Counter, Histogram, HistogramState, Registry
 from tidemark_django.config import Config
@@ -182,6 +182,27 @@ def test_the_environment_wins_over_the_setting_and_bad_values_are_ignored(caplog
     assert "TIDEMARK_TRACE_RATIO='7' is ignored" in caplog.text
     assert config.load({"TIDEMARK_ENDPOINT": "nonsense"}, {}).endpoint == Config().endpoint
     assert config.load({"OTEL_SDK_DISABLED": "true"}, {}).disabled
+
+
+def test_reading_the_own_times_does_not_give_the_interpreter_lock_away() -> None:
+    done = threading.Event()
+
+    def burn() -> None:
+        while not done.is_set():
+            pass
+
+    threading.Thread(target=burn, daemon=True).start()
+    times = kernel.OwnTimes()
+    took: list[float] = []
+    for _ in range(20):
+        start = time.perf_counter()
+        assert times.read() == pytest.approx(kernel.thread_times(threading.get_native_id()), abs=0.5)
+        start = time.perf_counter()
+        times.read()
+        took.append(time.perf_counter() - start)
+    done.set()
+    # Given away, the lock comes back after a switch interval, 5 ms.
+    assert sorted(took)[10] < 0.002
 
 
 def test_the_readme_has_every_setting() -> None:

@@ -11,6 +11,7 @@ urlpatterns = [
     path("burners/<int:count>/", views.burners),
     path("five/", views.five),
     path("books/", views.books),
+    path("authors/", views.authors),
     path("fail/", views.fail),
     path("page/", views.page),
     path("cached/<str:key>/", views.cached),

@@ -9,7 +9,7 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import render
 
-from tests.project.library.models import Book
+from tests.project.library.models import Author, Book
 
 MS = 1e-3
 
@@ -56,6 +56,12 @@ def burners(request: HttpRequest, count: int) -> HttpResponse:
 
 def books(request: HttpRequest) -> JsonResponse:
     return JsonResponse({book.title: book.author.name for book in Book.objects.all()})
+
+
+def authors(request: HttpRequest) -> JsonResponse:
+    return JsonResponse(
+        {author.name: [book.title for book in author.book_set.all()] for author in Author.objects.all()}
+    )
 
 
 def five(request: HttpRequest) -> HttpResponse:
