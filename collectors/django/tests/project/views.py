@@ -3,6 +3,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 from django.core.cache import cache
 from django.db import connection
@@ -59,9 +60,11 @@ def books(request: HttpRequest) -> JsonResponse:
 
 
 def authors(request: HttpRequest) -> JsonResponse:
-    return JsonResponse(
-        {author.name: [book.title for book in author.book_set.all()] for author in Author.objects.all()}
-    )
+    titles: dict[str, list[str]] = {}
+    for author in Author.objects.all():
+        written: Any = author
+        titles[author.name] = [book.title for book in written.book_set.all()]
+    return JsonResponse(titles)
 
 
 def five(request: HttpRequest) -> HttpResponse:
