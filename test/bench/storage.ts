@@ -33,7 +33,8 @@ Needs Debian's package prometheus (2.42) on the path for the comparison; without
 `;
 const MS_PER_MINUTE = 60_000;
 const DATA_TABLES = [...POINT_TABLES, ...SUBJECT_TABLES, ...DESCRIPTION_TABLES];
-const ROLLUP_TABLES = ["samples_1m", "samples_1h", "resource_samples_1m", "resource_samples_1h"];
+/** What rollups are called. */
+const ROLLUP = "_(1m|5m|1h)$";
 const OTHER_ORDERS = {
   samples: ["service, metric, series_id, ts", "metric, service, ts, series_id"],
   resource_samples: ["kind, name, service, instance, ts", "service, instance, kind, name, ts"],
@@ -94,9 +95,10 @@ async function measure(): Promise<StorageFigures> {
     await replay(tidemark.otlp, requests);
     await untilStored(client, points.numbers + points.histograms);
     const tablesBeforeOptimize = await tableSizes(client, DATA_TABLES);
-    await optimize(client, [...DATA_TABLES, ...(await existing(ROLLUP_TABLES))]);
+    const rollupTables = await tablesLike(ROLLUP);
+    await optimize(client, [...DATA_TABLES, ...rollupTables]);
     const stored = await tableSizes(client, DATA_TABLES);
-    const rollups = await tableSizes(client, ROLLUP_TABLES);
+    const rollups = await tableSizes(client, rollupTables);
     say("Measuring columns ...");
     const columns = await columnSizes(client, DATA_TABLES);
     const [version] = await rowsOf<{ v: string }>(client, "SELECT version() AS v");
@@ -121,12 +123,14 @@ async function measure(): Promise<StorageFigures> {
       ...(await prometheus()),
     };
 
-    async function existing(names: readonly string[]): Promise<string[]> {
+    async function tablesLike(pattern: string): Promise<string[]> {
       const found = await rowsOf<{ name: string }>(
         client,
-        "SELECT name FROM system.tables WHERE database = currentDatabase()",
+        `SELECT name FROM system.tables
+         WHERE database = currentDatabase() AND engine LIKE '%MergeTree' AND match(name, '${pattern}') ORDER BY name`,
       );
-      return names.filter((name) => found.some((row) => row.name === name));
+      if (found.length === 0) throw new Error(`no table is called like ${pattern}`);
+      return found.map(({ name }) => name);
     }
   } finally {
     await client.close();

@@ -1,6 +1,6 @@
 import { copyWords } from "./bytes";
 import * as at from "./memory";
-import { digitsOf, dueOf, findSeries, idOf, setDigits } from "./series";
+import { areSeconds, digitsOf, dueOf, findSeries, idOf, setDigits } from "./series";
 import {
   CUT,
   DONE,
@@ -17,6 +17,8 @@ import {
 } from "./walk";
 
 const MAX_EXACT: f64 = 9007199254740992;
+/** As in `src/rows/clock.ts`. */
+const CLOCK_STEPS: f64 = 1073741824;
 const MAX_DIGITS: u32 = 9;
 const RAW_BITS: u32 = 127;
 const NO_NUMBER: u64 = 0x7ff8000000000000;
@@ -310,11 +312,17 @@ function fit(bounds: u32, boundBytes: u32, bucketBytes: u32): bool {
   return true;
 }
 
-/** One row of a nullable float: NULL for what is no finite number. */
+/** One row of a nullable float: NULL for what is no finite number; times in clock steps. */
 function finite(bits: u64, to: u32, nullAt: u32): void {
   const none = (bits & EXPONENT_BITS) === EXPONENT_BITS;
-  store<u64>(to, none ? 0 : bits);
+  store<u64>(to, none ? 0 : areSeconds() ? clockSteps(bits) : bits);
   store<u8>(nullAt, none ? 1 : 0);
+}
+
+/** What `toClockSteps` does. */
+function clockSteps(bits: u64): u64 {
+  const scaled = reinterpret<f64>(bits) * CLOCK_STEPS;
+  return Math.abs(scaled) <= MAX_EXACT ? reinterpret<u64>(roundHalfUp(scaled) / CLOCK_STEPS) : bits;
 }
 
 /** As `takeNumbers`, for exponential histograms: buckets that are not empty, with their indices. */

@@ -22,6 +22,7 @@ let count: u32 = 0;
 let top: u32 = 0;
 let limit: u32 = 0;
 let context: u32 = 0;
+let inSeconds: bool = false;
 /** The entry of the point before, 0 for none. */
 let previous: u32 = 0;
 
@@ -38,10 +39,16 @@ export function resetSeries(bytes: u32): bool {
   return true;
 }
 
-/** Points that follow are of this metric of one resource and scope. */
-export function beginMetric(id: u32): void {
+/** Points that follow are of this metric of one resource and scope; `seconds` says that its unit is `s`. */
+export function beginMetric(id: u32, seconds: bool): void {
   context = id;
+  inSeconds = seconds;
   previous = 0;
+}
+
+/** Whether the metric's values are times in seconds. */
+export function areSeconds(): bool {
+  return inSeconds;
 }
 
 /** The entry of these attributes, 0 when there is none. */

@@ -156,6 +156,7 @@ export async function buildApp(
     log,
     series: () => decoder.series,
     liveSeries: () => decoder.liveSeries,
+    idCollisions: () => decoder.idCollisions,
     receivingBytes: () => heldBytes.bytes,
     clickhouseHealthy: () => reach.state === "ok" && writer.healthy,
     now,

@@ -41,6 +41,7 @@ export interface FuzzResult {
   /** Rows that ClickHouse refused: a mutant must not keep others' rows out. */
   set_aside: number;
   statuses: Record<string, number>;
+  /** Medians of resident memory after the warm-up, in which caches and the heap get their size: the first fifth. */
   rss_first_half_bytes: number;
   rss_second_half_bytes: number;
   rss_max_bytes: number;
@@ -70,8 +71,9 @@ export function wrong(result: FuzzResult): string[] {
 }
 
 const GROWTH = 1.15;
+const WARM_UP = 0.2;
 
-/** The median of the second half of the run is not above that of the first. */
+/** After the warm-up, the median of the second half is not above that of the first. */
 export function isFlat({ rss_first_half_bytes: first, rss_second_half_bytes: second }: FuzzResult): boolean {
   return second <= first * GROWTH;
 }
@@ -85,6 +87,7 @@ class Fuzzing {
   private readonly statuses = new Map<number, number>();
   private readonly underWay = new Set<{ index: number; mutant: Mutant }>();
   private readonly resident: number[][] = [[], []];
+  private highest = 0;
   private sent = 0;
   private kept = 0;
   private crashes = 0;
@@ -106,8 +109,11 @@ class Fuzzing {
     const { options, pair } = this;
     const started = performance.now();
     const sampler = setInterval(() => {
-      const half = this.sent < options.bodies / 2 ? 0 : 1;
-      if (pair.ingest.isReady) this.resident[half]!.push(pair.ingest.residentBytes());
+      const progress = this.sent / options.bodies;
+      if (!pair.ingest.isReady) return;
+      const resident = pair.ingest.residentBytes();
+      this.highest = Math.max(this.highest, resident);
+      if (progress >= WARM_UP) this.resident[progress < (1 + WARM_UP) / 2 ? 0 : 1]!.push(resident);
     }, SAMPLE_EVERY_MS);
     try {
       await Promise.all(Array.from({ length: options.connections }, () => this.worker()));
@@ -132,7 +138,7 @@ class Fuzzing {
       statuses: Object.fromEntries([...this.statuses].sort(([a], [b]) => a - b)),
       rss_first_half_bytes: median(this.resident[0]!),
       rss_second_half_bytes: median(this.resident[1]!),
-      rss_max_bytes: Math.max(0, ...this.resident.flat()),
+      rss_max_bytes: this.highest,
       warnings: Object.fromEntries([...pair.ingest.warnings, ...pair.engine.warnings]),
     };
   }
@@ -143,7 +149,7 @@ class Fuzzing {
       const index = this.sent++;
       if (index > 0 && index % GOOD_EVERY === 0) {
         await this.sendGood();
-        if (index % (10 * GOOD_EVERY) === 0) options.say(`${index} bodies: ${this.summary()}`);
+        if (index % (5 * GOOD_EVERY) === 0) options.say(`${index} bodies: ${await this.summary()}`);
       }
       const entry = { index, mutant: mutant(this.seeds, this.random) };
       this.underWay.add(entry);
@@ -152,10 +158,26 @@ class Fuzzing {
     }
   }
 
-  private summary(): string {
+  private async summary(): Promise<string> {
     const counts = [...this.statuses].sort(([a], [b]) => a - b).map(([status, n]) => `${status}: ${n}`);
-    const mib = Math.round(this.pair.ingest.residentBytes() / 2 ** 20);
-    return `${counts.join(", ")}; ${mib} MiB resident; ${this.crashes} crashes, ${this.hangs} hangs`;
+    const mib = (bytes: number) => Math.round(bytes / 2 ** 20);
+    const page = await this.page();
+    const parts = [
+      `${mib(this.pair.ingest.residentBytes())} MiB resident`,
+      `heap ${mib(metric(page, "nodejs_heap_size_used_bytes"))} of ${mib(metric(page, "nodejs_heap_size_total_bytes"))}`,
+      `outside of it ${mib(metric(page, "nodejs_external_memory_bytes"))}`,
+      `${metric(page, "tidemark_ingest_series")} series`,
+    ];
+    return `${counts.join(", ")}; ${parts.join(", ")}; ${this.crashes} crashes, ${this.hangs} hangs`;
+  }
+
+  /** The ingest's own metrics; empty while it does not answer. */
+  private async page(): Promise<string> {
+    try {
+      return await (await fetch(`${this.pair.otlp}/metrics`, { signal: AbortSignal.timeout(ANSWER_WITHIN_MS) })).text();
+    } catch {
+      return "";
+    }
   }
 
   private async send(entry: { index: number; mutant: Mutant }): Promise<void> {

@@ -18,7 +18,7 @@ interface Functions {
   readonly memory: { readonly buffer: ArrayBuffer };
   setSeed(seed: bigint): void;
   resetSeries(bytes: number): number;
-  beginMetric(context: number): void;
+  beginMetric(context: number, seconds: boolean): void;
   remember(at: number, length: number, idLo: number, idHi: number, due: number, digits: number): number;
   expire(entry: number): void;
   beginRequest(now: number, earliest: number, latest: number): void;

@@ -2,7 +2,7 @@ import { text } from "./attributes.ts";
 import type { MetricHeader, MetricKind, Temporality } from "./point.ts";
 import type { Wire } from "./wire.ts";
 
-const MAX_REMEMBERED = 20_000;
+const DEFAULT_LIMIT = 20_000;
 const LONGEST_REMEMBERED = 1024;
 
 /** Where the texts of a metric lie in the body; an end of 0 for none. */
@@ -35,6 +35,12 @@ interface Remembered {
 export class MetricHeaders {
   /** By a hash of the bytes; of two with one hash the later one stays. */
   private readonly remembered = new Map<number, Remembered>();
+  private readonly limit: number;
+
+  /** Beyond `limit` headers all are forgotten. */
+  constructor(limit = DEFAULT_LIMIT) {
+    this.limit = limit;
+  }
 
   read(wire: Wire, at: HeaderPlace, kind: MetricKind, temporality: Temporality, monotonic: boolean): MetricHeader {
     const { bytes } = wire;
@@ -63,7 +69,7 @@ export class MetricHeaders {
       monotonic,
     };
     if (size <= LONGEST_REMEMBERED) {
-      if (this.remembered.size >= MAX_REMEMBERED) this.remembered.clear();
+      if (this.remembered.size >= this.limit) this.remembered.clear();
       this.remembered.set(hash, {
         header,
         name: Uint8Array.from(bytes.subarray(at.nameStart, at.nameEnd)),

@@ -16,6 +16,7 @@ export interface TelemetryOptions {
   readonly log: DurableLog;
   readonly series: () => number;
   readonly liveSeries: () => number;
+  readonly idCollisions: () => number;
   readonly receivingBytes: () => number;
   readonly clickhouseHealthy: () => boolean;
   readonly now: () => number;
@@ -171,7 +172,7 @@ export class Telemetry {
     registers: this.registers,
   });
 
-  constructor({ log, series, liveSeries, receivingBytes, clickhouseHealthy, now }: TelemetryOptions) {
+  constructor({ log, series, liveSeries, idCollisions, receivingBytes, clickhouseHealthy, now }: TelemetryOptions) {
     collectDefaultMetrics({ register: this.registry });
     const gauge = (name: string, help: string, read: () => number) =>
       new Gauge({
@@ -240,6 +241,11 @@ export class Telemetry {
       "tidemark_ingest_live_series",
       "Series of generic metrics seen in the last half to one hour: what the budgets count.",
       liveSeries,
+    );
+    counter(
+      "tidemark_ingest_series_id_collisions_total",
+      "Times that two series had one hash, and the second got another id.",
+      idCollisions,
     );
     gauge(
       "tidemark_ingest_clickhouse_up",

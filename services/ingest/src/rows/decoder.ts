@@ -19,7 +19,9 @@ import { createTables, TABLE_ORDER } from "./tables.ts";
 
 const FUTURE_MS = 7 * 24 * 3600 * 1000;
 const MS_PER_DAY = 24 * 3600 * 1000;
-const MAX_RESOURCES = 50_000;
+/** Of the series remembered, how many resources and texts of metrics are: so that one setting bounds them all. */
+const SERIES_PER_RESOURCE = 4;
+const SERIES_PER_HEADER = 10;
 
 /** What one service sent in one request. */
 export interface Source {
@@ -56,7 +58,7 @@ export interface Decoded {
 export interface DecoderOptions {
   /** Points older than this are rejected, in days. */
   readonly retentionDays: number;
-  /** Series remembered before all are forgotten and their rows written again. */
+  /** Series remembered before all are forgotten and their rows written again; of resources a quarter as many. */
   readonly maxSeries: number;
   /** Budgets of live series; default: DEFAULT_LIMITS. */
   readonly limits?: CardinalityLimits;
@@ -79,7 +81,7 @@ export class Decoder {
   private readonly tables = createTables();
   private readonly rejections = new Rejections();
   private readonly identities: Identities;
-  private readonly headers = new MetricHeaders();
+  private readonly headers: MetricHeaders;
   private readonly guard: Cardinality;
   private readonly scrubber: Scrubber;
   private readonly ids: SeriesIds;
@@ -102,7 +104,8 @@ export class Decoder {
       const kernel = new Kernel(options.maxSeries, flush, host);
       this.kernel = kernel;
     }
-    this.identities = new Identities(MAX_RESOURCES, this.scrubber);
+    this.identities = new Identities(Math.ceil(options.maxSeries / SERIES_PER_RESOURCE), this.scrubber);
+    this.headers = new MetricHeaders(Math.ceil(options.maxSeries / SERIES_PER_HEADER));
     const { identities } = this;
     this.ids = new SeriesIds(options.hash);
     this.guard = new Cardinality(options.limits ?? DEFAULT_LIMITS);

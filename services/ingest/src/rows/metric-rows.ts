@@ -26,6 +26,8 @@ const LOWEST_SCALE = -10;
 const HIGHEST_SCALE = 20;
 const TWO_32 = 4294967296;
 const MAX_STATEMENTS = 100_000;
+/** What remembered statements may take: senders choose their lengths. */
+const MAX_STATEMENT_BYTES = 64 * 2 ** 20;
 
 /** Times that are taken, in milliseconds since 1970. */
 export interface TimeWindow {
@@ -48,6 +50,7 @@ export class MetricRows implements MetricSink {
   private readonly rejections: Rejections;
   private knownSince: number;
   private readonly statements = new Map<string, { id: bigint; writtenAt: number }>();
+  private statementBytes = 0;
   private readonly pivots: Pivots;
   private readonly scale4: Scale4 = new Map();
   private window: TimeWindow = { now: 0, earliest: 0, latest: 0 };
@@ -110,7 +113,12 @@ export class MetricRows implements MetricSink {
   rewrite(): void {
     this.book.rewrite();
     this.kernel?.forget();
+    this.forgetStatements();
+  }
+
+  private forgetStatements(): void {
     this.statements.clear();
+    this.statementBytes = 0;
   }
 
   resource(wire: Wire, ranges: readonly number[]): void {
@@ -125,7 +133,7 @@ export class MetricRows implements MetricSink {
 
   metric(header: MetricHeader): void {
     this.context = this.book.context(this.identity, this.scopeName, this.scopeVersion, header);
-    this.kernel?.functions.beginMetric(this.context.number);
+    this.kernel?.functions.beginMetric(this.context.number, header.unit === SECONDS);
   }
 
   /** Lets the kernel take what it can. */
@@ -269,9 +277,10 @@ export class MetricRows implements MetricSink {
     series_id.bytes.u64(series.idLo, series.idHi);
     time.bytes.integer(ts);
     count.bytes.integer(point.count);
-    sum.pushFinite(point.sumValue);
-    min.pushFinite(point.minValue);
-    max.pushFinite(point.maxValue);
+    const kept = context.header.unit === SECONDS ? toClockSteps : asItIs;
+    sum.pushFinite(kept(point.sumValue));
+    min.pushFinite(kept(point.minValue));
+    max.pushFinite(kept(point.maxValue));
     table.points++;
     if (exponential) {
       const { scale, zero, positive, negative } = this.tables.exp_histograms.columns;
@@ -453,7 +462,8 @@ export class MetricRows implements MetricSink {
     const key = `${system}\0${text}`;
     let known = this.statements.get(key);
     if (known === undefined) {
-      if (this.statements.size >= MAX_STATEMENTS) this.statements.clear();
+      if (this.statements.size >= MAX_STATEMENTS || this.statementBytes >= MAX_STATEMENT_BYTES) this.forgetStatements();
+      this.statementBytes += 2 * key.length;
       known = { id: xxHash64(text), writtenAt: 0 };
       this.statements.set(key, known);
     }
@@ -473,6 +483,8 @@ export class MetricRows implements MetricSink {
     return known.id;
   }
 }
+
+const asItIs = (value: number): number => value;
 
 /** Adds one row: the buckets that are not empty, straight into the columns of the map. */
 function pushBuckets(column: Tables["exp_histograms"]["columns"]["positive"], side: DenseBuckets): void {

@@ -73,7 +73,14 @@ function content({ table, rows, bytes }: Block): Buffer {
 /** Points as an SDK sends them, of every kind, with what is unusual about every tenth. */
 function usual(random: () => number, series: number, attributeBytes = 10): object {
   const below = (n: number) => Math.floor(random() * n);
-  const double = () => [below(1000) / 8, below(1e6) / 1000, Math.PI * random(), -0, 2 ** 60, -1.5, 1e300][below(7)]!;
+  const doubles = [
+    () => below(1000) / 8,
+    () => below(1e6) / 1000,
+    () => Math.PI * random(),
+    () => -random() * 2 ** -29,
+  ];
+  const fixed = [-0, 2 ** 60, -1.5, 1e300, 2 ** 23, 2 ** 23 - 2 ** -31, 0.5 * 2 ** -30, -1.5 * 2 ** -30, 5e-324];
+  const double = () => (random() < 0.6 ? doubles[below(doubles.length)]!() : fixed[below(fixed.length)]!);
   const count = () => [0, 0, 1, 90, 127, 128, 300, 16383, 16384, 2 ** 40][below(10)]!;
   const point = (i: number) => ({
     attributes: [attribute("route", `/${i}/${"x".repeat(attributeBytes)}`), attribute("größe", i % 3)],
@@ -123,6 +130,19 @@ function usual(random: () => number, series: number, attributeBytes = 10): objec
       },
     },
     {
+      name: "seconds",
+      unit: "s",
+      histogram: { ...points(distribution), aggregationTemporality: 1 },
+    },
+    {
+      name: "exponential seconds",
+      unit: "s",
+      exponentialHistogram: {
+        ...points((i) => ({ ...distribution(i), scale: 3, zeroCount: 1, positive: buckets(i) })),
+        aggregationTemporality: 1,
+      },
+    },
+    {
       name: "http.server.request.duration",
       unit: "s",
       histogram: { ...points(distribution), aggregationTemporality: 1 },
@@ -137,8 +157,8 @@ describe("the kernel", () => {
     let rows = 0;
     for (let seed = 1; seed <= 40; seed++)
       rows += pair.decode(encode(METRICS, usual(randomSource(seed), 60)), `${seed}`);
-    // Four metrics of 60 points are for it; the walkers keep the first points, and what is unusual or rejected.
-    expect(rows).toBeGreaterThan(40 * 4 * 60 * 0.7);
+    // Six metrics of 60 points are for it; the walkers keep the first points, and what is unusual or rejected.
+    expect(rows).toBeGreaterThan(40 * 6 * 60 * 0.7);
   });
 
   test("makes the rows that the walkers make, in every legal encoding of random messages", () => {

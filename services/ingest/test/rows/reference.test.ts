@@ -229,10 +229,13 @@ function metricsRequest(random: () => number): object {
     ][below(3)]!;
   const scopeMetrics = () => ({
     scope: { name: word(), version: word() },
-    metrics: times(4, (i) => ({ name: `metric.${i}`, unit: "1", ...data() })),
+    metrics: times(4, (i) => ({ name: `metric.${i}`, unit: ["1", "s"][below(2)], ...data() })),
   });
   return { resourceMetrics: times(3, () => ({ resource: resource(), scopeMetrics: times(2, scopeMetrics) })) };
 }
+
+/** Seconds to the nearest 2^-30. */
+const steps = (seconds: number) => Math.round(seconds * 2 ** 30) / 2 ** 30;
 
 /** What is stored of each point, with the attributes of its series in place of the id; by table. */
 function metricRows(message: Plain): Map<string, Row[]> {
@@ -251,11 +254,13 @@ function metricRows(message: Plain): Map<string, Row[]> {
         ts: BigInt(point.timeUnixNano) / 1_000_000n,
         series: [sorted(outer.resource?.attributes), sorted(point.attributes), scoped.scope?.name ?? ""],
       };
+      const kept = (value: number | undefined) =>
+        value === undefined ? null : one.unit === "s" && Math.abs(value) < 2 ** 23 ? steps(value) : value;
       const of = {
         count: BigInt(point.count ?? 0),
-        sum: point.sum ?? null,
-        min: point.min ?? null,
-        max: point.max ?? null,
+        sum: kept(point.sum),
+        min: kept(point.min),
+        max: kept(point.max),
       };
       const row =
         kind === "gauge"
