@@ -176,6 +176,7 @@ describe("OTLP replies", () => {
     const { payload } = await app.inject({ url: "/metrics" });
     expect(payload).toContain("tidemark_ingest_queue_bytes");
     expect(payload).toContain("tidemark_ingest_clickhouse_up 0");
+    expect(payload).toContain("tidemark_ingest_series_id_collisions_total 0");
   });
 });
 

@@ -21,3 +21,10 @@ test("a time longer than a Float64 has such steps for, and what is no number, st
     expect(toClockSteps(seconds)).toBe(seconds);
   expect(toClockSteps(Number.NaN)).toBeNaN();
 });
+
+test("from 2^22 s on, where steps of a Float64 are as coarse, a total changes no more", () => {
+  for (let i = 0; i < 1000; i++) {
+    const total = 2 ** 22 * (1 + i / 999 + (i * Math.PI) / 1e6);
+    expect(toClockSteps(total)).toBe(total);
+  }
+});
