@@ -10,7 +10,8 @@ const HELP = `npm run fuzz -- [options]
 
 Sends mutated OTLP requests (three signals, protobuf and JSON, plain and compressed) to a real ingest in front of a real
 engine. Every answer must be 2xx or 4xx within 20 s; after every 1,000 bodies a good one of each kind must be accepted; in
-the end every good one must be stored once, and memory must be flat. Exit code 1 otherwise.
+the end every good one must be stored once, and memory must be flat: in the last third of the run at most 15 % above the
+middle third (medians), the first third being the warm-up. Exit code 1 otherwise.
 
   --bodies N         how many bodies (default 100000)
   --connections N    requests at once (default 16)

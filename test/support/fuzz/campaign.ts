@@ -41,9 +41,9 @@ export interface FuzzResult {
   /** Rows that ClickHouse refused: a mutant must not keep others' rows out. */
   set_aside: number;
   statuses: Record<string, number>;
-  /** Medians of resident memory after the warm-up, in which caches and the heap get their size: the first fifth. */
-  rss_first_half_bytes: number;
-  rss_second_half_bytes: number;
+  /** Medians of resident memory in the second and the last third; in the first, caches and the heap get their size. */
+  rss_middle_third_bytes: number;
+  rss_last_third_bytes: number;
   rss_max_bytes: number;
   warnings: Record<string, number>;
 }
@@ -71,11 +71,10 @@ export function wrong(result: FuzzResult): string[] {
 }
 
 const GROWTH = 1.15;
-const WARM_UP = 0.2;
 
-/** After the warm-up, the median of the second half is not above that of the first. */
-export function isFlat({ rss_first_half_bytes: first, rss_second_half_bytes: second }: FuzzResult): boolean {
-  return second <= first * GROWTH;
+/** The median of the last third of the run is not above that of the middle one. */
+export function isFlat({ rss_middle_third_bytes: middle, rss_last_third_bytes: last }: FuzzResult): boolean {
+  return last <= middle * GROWTH;
 }
 
 class Fuzzing {
@@ -86,7 +85,7 @@ class Fuzzing {
   private readonly seeds: readonly Seed[];
   private readonly statuses = new Map<number, number>();
   private readonly underWay = new Set<{ index: number; mutant: Mutant }>();
-  private readonly resident: number[][] = [[], []];
+  private readonly resident: number[][] = [[], [], []];
   private highest = 0;
   private sent = 0;
   private kept = 0;
@@ -109,11 +108,11 @@ class Fuzzing {
     const { options, pair } = this;
     const started = performance.now();
     const sampler = setInterval(() => {
-      const progress = this.sent / options.bodies;
       if (!pair.ingest.isReady) return;
       const resident = pair.ingest.residentBytes();
       this.highest = Math.max(this.highest, resident);
-      if (progress >= WARM_UP) this.resident[progress < (1 + WARM_UP) / 2 ? 0 : 1]!.push(resident);
+      const third = Math.min(2, Math.floor((3 * this.sent) / options.bodies));
+      this.resident[third]!.push(resident);
     }, SAMPLE_EVERY_MS);
     try {
       await Promise.all(Array.from({ length: options.connections }, () => this.worker()));
@@ -136,8 +135,8 @@ class Fuzzing {
       good_not_stored: await this.notStored(),
       set_aside: metric(page, "tidemark_ingest_set_aside_points_total"),
       statuses: Object.fromEntries([...this.statuses].sort(([a], [b]) => a - b)),
-      rss_first_half_bytes: median(this.resident[0]!),
-      rss_second_half_bytes: median(this.resident[1]!),
+      rss_middle_third_bytes: median(this.resident[1]!),
+      rss_last_third_bytes: median(this.resident[2]!),
       rss_max_bytes: this.highest,
       warnings: Object.fromEntries([...pair.ingest.warnings, ...pair.engine.warnings]),
     };
