@@ -1,12 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadDashboards } from "../src/load.ts";
 import { expand } from "../src/macros.ts";
+import { TIER, WITH_STEP } from "../src/sql/fragments.ts";
 import { writeDay } from "./support/day.ts";
 import { startTestEngine, type TestEngine } from "./support/engine.ts";
 
 /** Buckets of ten minutes are made of two windows of 5 minutes, or ten of 1 minute, or rows as they came. */
 const STEP_SECONDS = 600;
 const RANGE_SECONDS = 4 * 3600;
+const DAY_MS = 86_400_000;
 const TOLERANCE = 1e-9;
 
 let engine: TestEngine;
@@ -84,4 +86,23 @@ it("hours, too, equal the rows as they came", async () => {
       throw new Error(`${name}: ${(error as Error).message}`);
     }
   }
+});
+
+it("a range that reaches back to what only a rollup still has is read from that rollup", async () => {
+  // Rows of three weeks ago whose raw days have been dropped, as the TTL drops them.
+  const old = new Date(to.getTime() - 21 * DAY_MS);
+  await engine.writer.command({
+    query: `INSERT INTO resource_samples_1m (service, kind, name, instance, ts, runtime, exports, points, busy_sum, busy_n, capacity_sum, capacity_n, u_busy, u_capacity)
+      SELECT 'shop-node', 'event_loop', 'main', 'i0', toDateTime(${old.getTime() / 1000} + 60 * number), 'node', 6, 18, 3, 6, 6, 6, 3, 6 FROM numbers(60)`,
+  });
+  const range = { from: old, to: new Date(old.getTime() + 3_600_000) };
+  const chosen = async (): Promise<unknown> => {
+    const sql = `${WITH_STEP}\nSELECT step, tier, (SELECT sum(exports) FROM tidemark.resource_windows WHERE $__timeFilter(ts) AND ${TIER}) AS exports`;
+    return (await answer(expand(sql, { ...range, intervalMs: 1000 })))[0];
+  };
+  expect(await chosen()).toEqual([60, 60, 360]);
+  // The same range while the rows are there is read as they came: its bucket is the export's period.
+  const here = { from, to: new Date(from.getTime() + 3_600_000) };
+  const sql = `${WITH_STEP}\nSELECT step, tier`;
+  expect(await answer(expand(sql, { ...here, intervalMs: 1000 }))).toEqual([[10, 0]]);
 });

@@ -1,3 +1,5 @@
+import { ownStatements } from "./query-own.ts";
+
 /** The agents' default period. */
 export const EXPORT_SECONDS = 10;
 const EXPORTS_PER_DAY = 86_400 / EXPORT_SECONDS;
@@ -166,6 +168,8 @@ export function fillStatements(plan: Plan): { readonly sql: string }[] {
     for (const make of [resources, requests, phases, queries, connections, samples, expHistograms, spans, logs])
       statements.push({ sql: make(plan, hour) });
   }
+  const sources = Array.from({ length: plan.services }, (_, i) => `shop-${i}`);
+  statements.push(...ownStatements(plan.start, sources).map((sql) => ({ sql })));
   return statements;
 }
 

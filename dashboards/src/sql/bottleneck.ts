@@ -16,6 +16,8 @@ const OWN_LANE = 10;
 
 /** Key of the zero bucket. */
 const ZERO_BUCKET = -32768;
+/** An empty map of waits. */
+const NO_WAITS = "CAST(map(), 'Map(Int16, UInt64)')";
 /** Waits without which a p95 says nothing. */
 const MIN_WAITS = 3;
 
@@ -122,9 +124,12 @@ FROM (
         maxIf(idle_felt, kind IN ('thread_pool', 'executor')) OVER owner AS free_thread_w
       FROM (
         SELECT ${at}runtime, service, kind, name, u, waits, stalled, stamped, was_full,
-          toFloat64(multiIf(waits = 0, stalled, length(merged) > 0, ifNull(${bucketQuantile("merged", 0.95)}, 0), 0)) AS w,
-          toFloat64(if(stamped AND waits >= ${MIN_WAITS} AND length(merged) > 0, ifNull(${bucketQuantile(everyone("full"), 0.95)}, 0), 0)) AS full_w,
-          toFloat64(if(stamped AND waits >= ${MIN_WAITS} AND length(idle) > 0, ifNull(${bucketQuantile(everyone("idle"), 0.95)}, 0), 0)) AS idle_felt
+          toFloat64(if(waits = 0, stalled, ifNull(p95s[1], 0))) AS w, toFloat64(ifNull(p95s[2], 0)) AS full_w, toFloat64(ifNull(p95s[3], 0)) AS idle_felt
+        FROM (
+          -- The three quantiles in one expression: each is a millisecond or more of analysis.
+          SELECT ${at}runtime, service, kind, name, u, waits, stalled, stamped, was_full, stamped AND waits >= ${MIN_WAITS} AS enough,
+            arrayMap(waited -> ${bucketQuantile("waited", 0.95)}, [if(waits = 0, ${NO_WAITS}, merged),
+              if(enough AND length(full) > 0, ${everyone("full")}, ${NO_WAITS}), if(enough AND length(idle) > 0, ${everyone("idle")}, ${NO_WAITS})]) AS p95s
         FROM (
           -- Probes sample everyone. Stamps count those who used the resource; the others, by the most used resource, waited zero.
           SELECT ${at}runtime, service, kind, name, u, waits, stalled, stamped, was_full, merged, idle,
@@ -142,7 +147,7 @@ FROM (
             GROUP BY ${at}runtime, service, kind, name
           )
           WINDOW owner AS (PARTITION BY ${at}runtime, service)
-        )
+        ))
       )
       WINDOW owner AS (PARTITION BY ${at}runtime, service)
     )
