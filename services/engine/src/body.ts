@@ -5,11 +5,13 @@ import { pipeline } from "node:stream/promises";
 import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
 import { ClickHouseException, notImplemented, syntaxError } from "./exception.ts";
 import { type InsertHead, readStatement, type Statement } from "./sql/statement.ts";
+import { YoungCollection } from "./young-collection.ts";
 
 /** Most of a body that may be SQL, as ClickHouse's `max_query_size`, which only the part before inserted rows counts for. */
 export const MAX_QUERY_BYTES = 1024 * 1024;
 const HEAD_BYTES = 256 * 1024;
 const WRITE_BYTES = 1024 * 1024;
+const young = new YoungCollection();
 
 /** What a request asks for: a statement, and for an INSERT the rows that follow it. */
 export interface Incoming {
@@ -90,6 +92,7 @@ export async function spool(rows: Readable, file: string): Promise<number> {
       size += bytesWritten;
       waiting = [];
       waitingBytes = 0;
+      young.allocated(bytesWritten);
     };
     const iterator = rows[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
     for (let chunk = await next(iterator); chunk !== undefined; chunk = await next(iterator)) {
