@@ -128,8 +128,8 @@ export const POINT_ATTRIBUTES = [
   {
     name: "tidemark.stall.reason",
     type: "string",
-    brief: "Why it did not move on.",
-    values: ["io", "lock", "sleep", "cpu", "starved", "unknown"],
+    brief: "Why it did not move on. `starved`: no free core; `throttled`: the container's quota of CPU was used up.",
+    values: ["io", "lock", "sleep", "cpu", "starved", "throttled", "unknown"],
   },
   { name: "tidemark.stall.late", type: "boolean", brief: "The stack was taken after the block had ended." },
   { name: "tidemark.stall.duration", type: "double", brief: "How long it had lasted when captured, in seconds." },

@@ -422,6 +422,43 @@ const process_: readonly Metric[] = [
     brief: "Time a thread ran, and time it was ready but had no core.",
     source: "/proc/self/task/<tid>/schedstat; absent elsewhere.",
   },
+  {
+    name: "tidemark.cgroup.cpu.limit",
+    instrument: "gauge",
+    unit: "{cpu}",
+    attributes: [],
+    runtimes: BOTH,
+    brief: "Cores that the quota of the process's control group allows; absent without a quota.",
+    source: "Linux, cgroup v2 cpu.max, v1 cpu.cfs_quota_us / cpu.cfs_period_us.",
+  },
+  {
+    name: "tidemark.cgroup.cpu.throttled_time",
+    instrument: "counter",
+    unit: "s",
+    attributes: [],
+    runtimes: BOTH,
+    brief:
+      "Time the control group was stopped because its quota was used up; absent without a quota. All processes of a container tell the same number: the maximum, not the sum.",
+    source: "Linux, cgroup v2 cpu.stat throttled_usec, v1 throttled_time.",
+  },
+  {
+    name: "tidemark.cgroup.cpu.throttled_periods",
+    instrument: "counter",
+    unit: "{period}",
+    attributes: [],
+    runtimes: BOTH,
+    brief: "Quota periods in which the control group was stopped; absent without a quota. The maximum of a container.",
+    source: "Linux, cpu.stat nr_throttled.",
+  },
+  {
+    name: "tidemark.cgroup.cpu.periods",
+    instrument: "counter",
+    unit: "{period}",
+    attributes: [],
+    runtimes: BOTH,
+    brief: "Quota periods in which the control group ran; absent without a quota. The maximum of a container.",
+    source: "Linux, cpu.stat nr_periods.",
+  },
 ];
 
 const node: readonly Metric[] = [
@@ -700,6 +737,16 @@ const agent: readonly Metric[] = [
     runtimes: BOTH,
     brief: "Time an export took.",
     source: "The agent.",
+  },
+  {
+    name: "tidemark.agent.throttled",
+    instrument: "gauge",
+    unit: "1",
+    attributes: [],
+    runtimes: BOTH,
+    brief:
+      "Share of its probes the agent gives up to stay within its budget of processor time: 0 none, 0.5 half of them, 1 all.",
+    source: "The agent's own CPU time over 60 s: over 3 % of a core 0.5, over 6 % 1.",
   },
   {
     name: "tidemark.agent.adapter_errors",
