@@ -192,7 +192,7 @@ it("takes data while ClickHouse is unreachable from the start, and stores it whe
       async () => (await fetch(`http://127.0.0.1:${otlp}/readyz`)).status === 503,
     );
 
-    server = spawn(process.execPath, [join(ROOT, "services/engine/dist/main.js")], {
+    server = spawn(process.execPath, [join(ROOT, "services/engine/dist/main.cjs")], {
       env: {
         ...process.env,
         TIDEMARK_DATA_DIR: join(dir, "server"),

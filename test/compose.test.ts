@@ -284,7 +284,7 @@ describe("each command of ours, as written there, runs and answers its health ch
     addresses.set("gateway:4318", addresses.get("ingest:4318")!);
     postgres = await startPostgres();
     if (hasRedis) startRedis();
-    const engine = spawn(process.execPath, [join(ROOT, "services/engine/dist/main.js")], {
+    const engine = spawn(process.execPath, [join(ROOT, "services/engine/dist/main.cjs")], {
       env: {
         PATH: process.env.PATH,
         TIDEMARK_DATA_DIR: join(directory, "clickhouse"),

@@ -75,7 +75,7 @@ if (kept !== undefined && kept.points !== wanted) {
   process.exit(2);
 }
 
-const engine = spawn(process.execPath, [join(ROOT, "services", "engine", "dist", "main.js")], {
+const engine = spawn(process.execPath, [join(ROOT, "services", "engine", "dist", "main.cjs")], {
   env: {
     ...process.env,
     TIDEMARK_DATA_DIR: directory,

@@ -40,7 +40,7 @@ export class Service {
 
   /** Starts the process, and does not wait until it can work. */
   spawn(): void {
-    const script = join(ROOT, "services", this.name, "dist", "main.js");
+    const script = join(ROOT, "services", this.name, "dist", this.name === "engine" ? "main.cjs" : "main.js");
     const child = spawn(process.execPath, [script], {
       env: { PATH: process.env.PATH ?? "", ...this.environment },
       stdio: ["ignore", "pipe", "pipe"],

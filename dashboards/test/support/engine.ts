@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { createStoreClient, migrate, type StoreClient } from "@tidemark/store";
 
-const MAIN = fileURLToPath(new URL("../../../services/engine/dist/main.js", import.meta.url));
+const MAIN = fileURLToPath(new URL("../../../services/engine/dist/main.cjs", import.meta.url));
 const PASSWORD = "test-writer";
 
 export interface TestEngine {

@@ -44,3 +44,20 @@ test("serves many small reads at once", async () => {
   const answers = await Promise.all(Array.from({ length: 4 }, (_, i) => engine.ask(`SELECT ${i}, count() FROM t`)));
   expect(answers.map((answer) => answer.text)).toEqual([0, 1, 2, 3].map((i) => `${i}\t5\n`));
 });
+
+test("as many long reads as the setting allows leave threads for inserts, and are stopped when their readers hang up", async () => {
+  const most = await startEngineProcess({ TIDEMARK_ENGINE_READERS: "8" });
+  try {
+    await most.write("CREATE TABLE t (a Int32) ENGINE = MergeTree ORDER BY a");
+    const gone = new AbortController();
+    const reads = Array.from({ length: 8 }, () => most.ask(LONG, {}, { signal: gone.signal }).catch(() => undefined));
+    await until(async () => (await running(most)) === 8);
+    await most.write("INSERT INTO t VALUES (1)");
+    expect(await running(most)).toBe(8);
+    gone.abort();
+    await Promise.all(reads);
+    await until(async () => (await running(most)) === 0);
+  } finally {
+    await most.remove();
+  }
+});

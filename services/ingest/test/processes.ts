@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
-const ENGINE = fileURLToPath(new URL("../../engine/dist/main.js", import.meta.url));
+const ENGINE = fileURLToPath(new URL("../../engine/dist/main.cjs", import.meta.url));
 const INGEST = fileURLToPath(new URL("../dist/main.js", import.meta.url));
 const PASSWORD = "writer-of-the-tests";
 const POLL_MS = 20;

@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { createStoreClient, type StoreClient } from "../src/client.ts";
 
 const PASSWORD = "secret";
-const MAIN = join(dirname(createRequire(import.meta.url).resolve("@tidemark/engine/package.json")), "dist", "main.js");
+const MAIN = join(dirname(createRequire(import.meta.url).resolve("@tidemark/engine/package.json")), "dist", "main.cjs");
 
 /** A real embedded engine in a process of its own, on an ephemeral port. */
 export interface Engine {

@@ -48,7 +48,7 @@ export function urls(settings: Settings, password: string): Urls {
 export function engineSpec(settings: Settings, password: string, env: NodeJS.ProcessEnv): ProcessSpec {
   return {
     name: "engine",
-    ...node("@tidemark/engine"),
+    ...node("@tidemark/engine", "main.cjs"),
     env: {
       ...inherited(env),
       TIDEMARK_DATA_DIR: settings.dataDir,
@@ -137,6 +137,6 @@ export function withoutPassword(url: string): string {
   return parsed.href;
 }
 
-function node(name: string): { command: string; args: string[] } {
-  return { command: process.execPath, args: [join(packageDir(name), "dist", "main.js")] };
+function node(name: string, main = "main.js"): { command: string; args: string[] } {
+  return { command: process.execPath, args: [join(packageDir(name), "dist", main)] };
 }

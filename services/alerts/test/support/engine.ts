@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { migrate } from "@tidemark/store";
 
-const MAIN = createRequire(import.meta.url).resolve("../../../engine/dist/main.js");
+const MAIN = createRequire(import.meta.url).resolve("../../../engine/dist/main.cjs");
 const START_TIMEOUT_MS = 30_000;
 
 /** The embedded ClickHouse as a process of its own, with Tidemark's tables. */

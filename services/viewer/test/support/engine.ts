@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { createStoreClient, migrate } from "@tidemark/store";
 
-const MAIN = fileURLToPath(new URL("../../../engine/dist/main.js", import.meta.url));
+const MAIN = fileURLToPath(new URL("../../../engine/dist/main.cjs", import.meta.url));
 const PASSWORD = "viewer-test-writer";
 
 /** Start of the seeded ten minutes, milliseconds since 1970. */

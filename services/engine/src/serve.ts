@@ -1,10 +1,6 @@
-// The engine's process. Queries run on libuv's pool, one thread each; its size is read once, at its first use, so
-// everything else is loaded after it is set.
-const POOL_THREADS = "24";
 const EXIT_SECONDS = 4.5;
 // UTC whatever the machine's zone, as in ClickHouse's image: partitions by day and times in text mean the same everywhere.
 process.env.TZ = "UTC";
-process.env.UV_THREADPOOL_SIZE ??= POOL_THREADS;
 
 const { configFromEnvironment, startEngine } = await import("./index.ts");
 const { pino } = await import("pino");
