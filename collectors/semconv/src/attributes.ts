@@ -111,6 +111,9 @@ export const POINT_ATTRIBUTES = [
     brief: "First application frame that ran the statement: `file.py:12 function`.",
   },
   { name: "tidemark.db.relation", type: "string", brief: "ORM relation whose access ran the statement." },
+  { name: "tidemark.db.repeats", type: "int", brief: "How often one request ran the statement." },
+  { name: "tidemark.db.repeats.time", type: "double", brief: "What these runs took together, in seconds." },
+  { name: "tidemark.db.fix", type: "string", brief: "The call that fetches the relation beforehand." },
   {
     name: "tidemark.db.connect.kind",
     type: "string",
@@ -133,13 +136,38 @@ export const POINT_ATTRIBUTES = [
   },
   { name: "tidemark.stall.late", type: "boolean", brief: "The stack was taken after the block had ended." },
   { name: "tidemark.stall.duration", type: "double", brief: "How long it had lasted when captured, in seconds." },
+  {
+    name: "tidemark.stall.victims",
+    type: "int",
+    brief: "Other requests it held up: in flight on the same loop, or queued for the thread it held.",
+  },
+  {
+    name: "tidemark.stall.victims.lost_time",
+    type: "double",
+    brief: "What they lost together while it lasted, in seconds.",
+  },
+  {
+    name: "tidemark.stall.victims.routes",
+    type: "string",
+    brief:
+      'The routes that lost most, at most five, as JSON: `[{"route": "/cart", "requests": 3, "lost": 0.9}]`; without route: not known yet.',
+  },
   { name: "tidemark.annotation.title", type: "string", brief: "Title of an annotation, for example a load phase." },
   { name: "tidemark.annotation.duration", type: "double", brief: "Length of what is annotated, in seconds." },
   { name: "tidemark.finding.id", type: "string", brief: "Which configuration finding, for example `tidemark.W001`." },
   { name: "tidemark.finding.fix", type: "string", brief: "What to change about a finding." },
+  { name: "tidemark.finding.where", type: "string", brief: "The setting a finding is about, with its value." },
+  { name: "tidemark.finding.why", type: "string", brief: "Why a finding's setting hurts." },
   { name: "tidemark.cache.alias", type: "string", brief: "Django cache alias." },
+  { name: "tidemark.cache.backend", type: "string", brief: "Class of a cache's back end: `RedisCache`." },
   { name: "tidemark.cache.operation", type: "string", brief: "`get`, `set`, ..." },
   { name: "tidemark.template.name", type: "string", brief: "Template that was rendered." },
+  {
+    name: "tidemark.template.fragment",
+    type: "string",
+    brief: "Name of a cached fragment, from its `{% cache %}` tag.",
+  },
+  { name: "tidemark.middleware.name", type: "string", brief: "Class of a middleware, with its module." },
   {
     name: "tidemark.websocket.consumer",
     type: "string",

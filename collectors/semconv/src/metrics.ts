@@ -14,6 +14,9 @@ const RESOURCE = [
 ];
 const HTTP = ["http.request.method", "http.route", "http.response.status_code", "url.scheme", "error.type"];
 const POOL = ["db.client.connection.pool.name", "db.system.name"];
+const TRANSACTION = ["db.system.name", "tidemark.db.alias", "http.route"];
+const CACHE = ["tidemark.cache.alias", "tidemark.cache.backend"];
+const FRAGMENT = ["tidemark.template.fragment"];
 const PAIR = ["tidemark.connection.kind", "tidemark.memory.type"];
 const BOTH = ["node", "django"] as const;
 const NODE = ["node"] as const;
@@ -143,6 +146,15 @@ const http: readonly Metric[] = [
     source: "Stamps in the server, the framework and the database driver; `view` is what the other phases leave.",
   },
   {
+    name: "tidemark.http.server.middleware.duration",
+    instrument: "exponential_histogram",
+    unit: "s",
+    attributes: ["tidemark.middleware.name"],
+    runtimes: DJANGO,
+    brief: "Time a request spent in one middleware itself, what it wraps not included; opt-in.",
+    source: "Stamps around each middleware of Django's chain.",
+  },
+  {
     name: "tidemark.http.server.loop_active",
     instrument: "exponential_histogram",
     unit: "s",
@@ -245,6 +257,33 @@ const database: readonly Metric[] = [
     source: OTEL_DB,
   },
   {
+    name: "db.client.connection.use_time",
+    instrument: "exponential_histogram",
+    unit: "s",
+    attributes: POOL,
+    runtimes: DJANGO,
+    brief: "Time from taking a connection out of the pool to giving it back.",
+    source: OTEL_DB,
+  },
+  {
+    name: "tidemark.db.transaction.duration",
+    instrument: "exponential_histogram",
+    unit: "s",
+    attributes: TRANSACTION,
+    runtimes: DJANGO,
+    brief: "Duration of a transaction, from its begin to the end of its commit or rollback.",
+    source: "Wrapped outermost `transaction.atomic`.",
+  },
+  {
+    name: "tidemark.db.transaction.idle_time",
+    instrument: "exponential_histogram",
+    unit: "s",
+    attributes: TRANSACTION,
+    runtimes: DJANGO,
+    brief: "Part of a transaction in which none of its statements ran: its locks were held for other work.",
+    source: "Duration less the time of its statements, begin and commit.",
+  },
+  {
     name: "tidemark.db.queries_per_request",
     instrument: "exponential_histogram",
     unit: "{query}",
@@ -319,6 +358,15 @@ const connections: readonly Metric[] = [
     runtimes: BOTH,
     brief: "Largest less smallest number of connections in that fit.",
     source: "The pairs of the fit.",
+  },
+  {
+    name: "tidemark.websocket.connections",
+    instrument: "updowncounter",
+    unit: "{connection}",
+    attributes: ["tidemark.websocket.consumer"],
+    runtimes: DJANGO,
+    brief: "Open WebSockets by the consumer that serves them.",
+    source: "Channels' consumers, from the accepted handshake to the end.",
   },
   {
     name: "tidemark.websocket.messages",
@@ -649,7 +697,7 @@ const django: readonly Metric[] = [
     name: "tidemark.cache.operation.duration",
     instrument: "exponential_histogram",
     unit: "s",
-    attributes: ["tidemark.cache.alias", "tidemark.cache.operation"],
+    attributes: [...CACHE, "tidemark.cache.operation"],
     runtimes: DJANGO,
     brief: "Duration of cache operations.",
     source: "Wrapped cache back ends.",
@@ -658,7 +706,7 @@ const django: readonly Metric[] = [
     name: "tidemark.cache.hits",
     instrument: "counter",
     unit: "{hit}",
-    attributes: ["tidemark.cache.alias"],
+    attributes: CACHE,
     runtimes: DJANGO,
     brief: "Keys found.",
     source: "Wrapped cache back ends.",
@@ -667,7 +715,7 @@ const django: readonly Metric[] = [
     name: "tidemark.cache.misses",
     instrument: "counter",
     unit: "{miss}",
-    attributes: ["tidemark.cache.alias"],
+    attributes: CACHE,
     runtimes: DJANGO,
     brief: "Keys not found.",
     source: "Wrapped cache back ends.",
@@ -682,6 +730,42 @@ const django: readonly Metric[] = [
     source: "Wrapped Template.render, outermost only.",
   },
   {
+    name: "tidemark.template.fragment.hits",
+    instrument: "counter",
+    unit: "{hit}",
+    attributes: FRAGMENT,
+    runtimes: DJANGO,
+    brief: "Fragments of `{% cache %}` that were found.",
+    source: "Wrapped CacheNode.render.",
+  },
+  {
+    name: "tidemark.template.fragment.misses",
+    instrument: "counter",
+    unit: "{miss}",
+    attributes: FRAGMENT,
+    runtimes: DJANGO,
+    brief: "Fragments of `{% cache %}` that had to be rendered.",
+    source: "Wrapped CacheNode.render.",
+  },
+  {
+    name: "tidemark.template.fragment.render.duration",
+    instrument: "exponential_histogram",
+    unit: "s",
+    attributes: FRAGMENT,
+    runtimes: DJANGO,
+    brief: "Time to render a fragment that was not cached: what its cache saves.",
+    source: "Wrapped CacheNode.render.",
+  },
+  {
+    name: "tidemark.channels.layer.hop.duration",
+    instrument: "exponential_histogram",
+    unit: "s",
+    attributes: ["tidemark.resource.name"],
+    runtimes: DJANGO,
+    brief: "From sending a message through the channel layer to receiving it, in the same process.",
+    source: "A message of the agent's own, one per export.",
+  },
+  {
     name: "tidemark.channels.layer.duration",
     instrument: "exponential_histogram",
     unit: "s",
@@ -689,6 +773,15 @@ const django: readonly Metric[] = [
     runtimes: DJANGO,
     brief: "Duration of channel-layer operations.",
     source: "Wrapped channel layer.",
+  },
+  {
+    name: "tidemark.finding",
+    instrument: "gauge",
+    unit: "1",
+    attributes: ["tidemark.finding.id", "tidemark.finding.where", "tidemark.finding.why", "tidemark.finding.fix"],
+    runtimes: DJANGO,
+    brief: "1 while a setting that is known to hurt is in use.",
+    source: "The agent's configuration rules; see its findings.",
   },
   {
     name: "tidemark.worker.timeouts",

@@ -56,6 +56,9 @@ TIDEMARK_QUEUE_SOURCE: Final = "tidemark.queue.source"
 TIDEMARK_DB_ALIAS: Final = "tidemark.db.alias"
 TIDEMARK_DB_SITE: Final = "tidemark.db.site"
 TIDEMARK_DB_RELATION: Final = "tidemark.db.relation"
+TIDEMARK_DB_REPEATS: Final = "tidemark.db.repeats"
+TIDEMARK_DB_REPEATS_TIME: Final = "tidemark.db.repeats.time"
+TIDEMARK_DB_FIX: Final = "tidemark.db.fix"
 TIDEMARK_DB_CONNECT_KIND: Final = "tidemark.db.connect.kind"
 TIDEMARK_CPU_STATE: Final = "tidemark.cpu.state"
 TIDEMARK_THREAD_ROLE: Final = "tidemark.thread.role"
@@ -63,13 +66,21 @@ TIDEMARK_DROPPED_REASON: Final = "tidemark.dropped.reason"
 TIDEMARK_STALL_REASON: Final = "tidemark.stall.reason"
 TIDEMARK_STALL_LATE: Final = "tidemark.stall.late"
 TIDEMARK_STALL_DURATION: Final = "tidemark.stall.duration"
+TIDEMARK_STALL_VICTIMS: Final = "tidemark.stall.victims"
+TIDEMARK_STALL_VICTIMS_LOST_TIME: Final = "tidemark.stall.victims.lost_time"
+TIDEMARK_STALL_VICTIMS_ROUTES: Final = "tidemark.stall.victims.routes"
 TIDEMARK_ANNOTATION_TITLE: Final = "tidemark.annotation.title"
 TIDEMARK_ANNOTATION_DURATION: Final = "tidemark.annotation.duration"
 TIDEMARK_FINDING_ID: Final = "tidemark.finding.id"
 TIDEMARK_FINDING_FIX: Final = "tidemark.finding.fix"
+TIDEMARK_FINDING_WHERE: Final = "tidemark.finding.where"
+TIDEMARK_FINDING_WHY: Final = "tidemark.finding.why"
 TIDEMARK_CACHE_ALIAS: Final = "tidemark.cache.alias"
+TIDEMARK_CACHE_BACKEND: Final = "tidemark.cache.backend"
 TIDEMARK_CACHE_OPERATION: Final = "tidemark.cache.operation"
 TIDEMARK_TEMPLATE_NAME: Final = "tidemark.template.name"
+TIDEMARK_TEMPLATE_FRAGMENT: Final = "tidemark.template.fragment"
+TIDEMARK_MIDDLEWARE_NAME: Final = "tidemark.middleware.name"
 TIDEMARK_WEBSOCKET_CONSUMER: Final = "tidemark.websocket.consumer"
 TIDEMARK_AGENT_PART: Final = "tidemark.agent.part"
 HTTP_REQUEST_METHOD: Final = "http.request.method"
@@ -240,6 +251,12 @@ METRICS: Final[dict[str, Metric]] = {
             "tidemark.phase",
         ),
     ),
+    "tidemark.http.server.middleware.duration": Metric(
+        "tidemark.http.server.middleware.duration",
+        "exponential_histogram",
+        "s",
+        ("tidemark.middleware.name",),
+    ),
     "tidemark.http.server.cpu.duration": Metric(
         "tidemark.http.server.cpu.duration",
         "exponential_histogram",
@@ -327,6 +344,35 @@ METRICS: Final[dict[str, Metric]] = {
             "tidemark.db.connect.kind",
         ),
     ),
+    "db.client.connection.use_time": Metric(
+        "db.client.connection.use_time",
+        "exponential_histogram",
+        "s",
+        (
+            "db.client.connection.pool.name",
+            "db.system.name",
+        ),
+    ),
+    "tidemark.db.transaction.duration": Metric(
+        "tidemark.db.transaction.duration",
+        "exponential_histogram",
+        "s",
+        (
+            "db.system.name",
+            "tidemark.db.alias",
+            "http.route",
+        ),
+    ),
+    "tidemark.db.transaction.idle_time": Metric(
+        "tidemark.db.transaction.idle_time",
+        "exponential_histogram",
+        "s",
+        (
+            "db.system.name",
+            "tidemark.db.alias",
+            "http.route",
+        ),
+    ),
     "tidemark.db.queries_per_request": Metric(
         "tidemark.db.queries_per_request",
         "exponential_histogram",
@@ -397,6 +443,12 @@ METRICS: Final[dict[str, Metric]] = {
             "tidemark.connection.kind",
             "tidemark.memory.type",
         ),
+    ),
+    "tidemark.websocket.connections": Metric(
+        "tidemark.websocket.connections",
+        "updowncounter",
+        "{connection}",
+        ("tidemark.websocket.consumer",),
     ),
     "tidemark.websocket.messages": Metric(
         "tidemark.websocket.messages",
@@ -533,6 +585,7 @@ METRICS: Final[dict[str, Metric]] = {
         "s",
         (
             "tidemark.cache.alias",
+            "tidemark.cache.backend",
             "tidemark.cache.operation",
         ),
     ),
@@ -540,19 +593,49 @@ METRICS: Final[dict[str, Metric]] = {
         "tidemark.cache.hits",
         "counter",
         "{hit}",
-        ("tidemark.cache.alias",),
+        (
+            "tidemark.cache.alias",
+            "tidemark.cache.backend",
+        ),
     ),
     "tidemark.cache.misses": Metric(
         "tidemark.cache.misses",
         "counter",
         "{miss}",
-        ("tidemark.cache.alias",),
+        (
+            "tidemark.cache.alias",
+            "tidemark.cache.backend",
+        ),
     ),
     "tidemark.template.render.duration": Metric(
         "tidemark.template.render.duration",
         "exponential_histogram",
         "s",
         ("tidemark.template.name",),
+    ),
+    "tidemark.template.fragment.hits": Metric(
+        "tidemark.template.fragment.hits",
+        "counter",
+        "{hit}",
+        ("tidemark.template.fragment",),
+    ),
+    "tidemark.template.fragment.misses": Metric(
+        "tidemark.template.fragment.misses",
+        "counter",
+        "{miss}",
+        ("tidemark.template.fragment",),
+    ),
+    "tidemark.template.fragment.render.duration": Metric(
+        "tidemark.template.fragment.render.duration",
+        "exponential_histogram",
+        "s",
+        ("tidemark.template.fragment",),
+    ),
+    "tidemark.channels.layer.hop.duration": Metric(
+        "tidemark.channels.layer.hop.duration",
+        "exponential_histogram",
+        "s",
+        ("tidemark.resource.name",),
     ),
     "tidemark.channels.layer.duration": Metric(
         "tidemark.channels.layer.duration",
@@ -561,6 +644,17 @@ METRICS: Final[dict[str, Metric]] = {
         (
             "tidemark.resource.name",
             "tidemark.cache.operation",
+        ),
+    ),
+    "tidemark.finding": Metric(
+        "tidemark.finding",
+        "gauge",
+        "1",
+        (
+            "tidemark.finding.id",
+            "tidemark.finding.where",
+            "tidemark.finding.why",
+            "tidemark.finding.fix",
         ),
     ),
     "tidemark.worker.timeouts": Metric(
