@@ -3,9 +3,15 @@
  * What it installs and builds is told on stderr, so that stdout is the bench's own and its last line the JSON of `--json`.
  */
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+
+/** Longer than our services take to end. */
+const STOP_WITHIN_MS = 10_000;
+const STOP_POLL_MS = 50;
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const root = join(here, "..", "..");
@@ -34,6 +40,37 @@ await build({
   packages: "external",
   logLevel: "warning",
 });
-const child = spawn(process.execPath, [outfile, ...flags], { stdio: "inherit" });
-for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => child.kill(signal));
-child.on("exit", (code, signal) => process.exit(signal === null ? (code ?? 1) : 1));
+// A group of processes and a folder of its own: a bench that is stopped leaves neither services nor data behind.
+const folder = mkdtempSync(join(tmpdir(), `tidemark-${name}-`));
+const child = spawn(process.execPath, [outfile, ...flags], {
+  stdio: "inherit",
+  detached: true,
+  env: { ...process.env, TMPDIR: folder },
+});
+let stopped = false;
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  process.on(signal, () => {
+    stopped = true;
+    signalGroup(signal);
+  });
+}
+child.on("exit", async (code, signal) => {
+  if (stopped) {
+    signalGroup("SIGTERM");
+    const deadline = Date.now() + STOP_WITHIN_MS;
+    while (signalGroup(0) && Date.now() < deadline) await setTimeout(STOP_POLL_MS);
+    signalGroup("SIGKILL");
+  }
+  // What a failed run keeps to be looked at stays.
+  if (stopped || readdirSync(folder).length === 0) rmSync(folder, { recursive: true, force: true });
+  process.exit(signal === null ? (code ?? 1) : 1);
+});
+
+/** Whether there was a process in the child's group to be sent `signal`. */
+function signalGroup(signal) {
+  try {
+    return process.kill(-child.pid, signal);
+  } catch {
+    return false;
+  }
+}
