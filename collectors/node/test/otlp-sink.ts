@@ -146,7 +146,7 @@ function decode(path: keyof typeof types, body: Buffer): Decoded {
 function readMetrics(body: Buffer): Point[] {
   const points: Point[] = [];
   const receivedMs = Date.now();
-  for (const resourceMetrics of decode("/v1/metrics", body).resourceMetrics) {
+  for (const resourceMetrics of decode("/v1/metrics", body).resourceMetrics ?? []) {
     const resource = attributesOf(resourceMetrics.resource.attributes);
     for (const metric of resourceMetrics.scopeMetrics.flatMap((scope: Decoded) => scope.metrics)) {
       const data = metric.gauge ?? metric.sum ?? metric.exponentialHistogram;
