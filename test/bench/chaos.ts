@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { broken, type CampaignResult, campaign, remove } from "../support/chaos/campaign.ts";
 import { brokenOutage, isFlat, type OutageResult, outage } from "../support/chaos/outage.ts";
+import { positive } from "../support/flags.ts";
 
 const HELP = `npm run chaos -- [options]
 
@@ -41,13 +42,8 @@ if (values.help) {
   process.exit(0);
 }
 const say = (line: string) => process.stderr.write(`${line}\n`);
-const number = (name: "kills" | "seconds" | "senders" | "seed" | "away") => {
-  const value = Number(values[name]);
-  if (!(value > 0)) throw new Error(`--${name} ${values[name]} is not a positive number`);
-  return value;
-};
 const directory = mkdtempSync(join(tmpdir(), "tidemark-chaos-"));
-const seed = number("seed");
+const seed = positive(values, "seed");
 say(`seed ${seed}, data in ${directory}`);
 const [result, failures] = values.away === undefined ? await kill() : await away();
 const { findings, ...figures } = result;
@@ -62,13 +58,20 @@ if (values.json) process.stdout.write(`${JSON.stringify({ ...figures, seed, ok: 
 process.exit(failures.length > 0 ? 1 : 0);
 
 async function kill(): Promise<[CampaignResult, string[]]> {
-  const seconds = values.seconds === undefined ? undefined : number("seconds");
-  const result = await campaign({ directory, kills: number("kills"), seconds, seed, senders: number("senders"), say });
+  const seconds = values.seconds === undefined ? undefined : positive(values, "seconds");
+  const result = await campaign({
+    directory,
+    kills: positive(values, "kills"),
+    seconds,
+    seed,
+    senders: positive(values, "senders"),
+    say,
+  });
   return [result, broken(result)];
 }
 
 async function away(): Promise<[OutageResult & { memory_flat: boolean }, string[]]> {
-  const result = await outage({ directory, seconds: number("away"), say });
+  const result = await outage({ directory, seconds: positive(values, "away"), say });
   const memoryFlat = isFlat(result);
   return [{ ...result, memory_flat: memoryFlat }, [...brokenOutage(result), ...(memoryFlat ? [] : ["memory grows"])]];
 }

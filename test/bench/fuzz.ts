@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { remove } from "../support/chaos/campaign.ts";
+import { positive } from "../support/flags.ts";
 import { fuzz, isFlat, wrong } from "../support/fuzz/campaign.ts";
 
 const HELP = `npm run fuzz -- [options]
@@ -35,20 +36,15 @@ if (values.help) {
   process.exit(0);
 }
 const say = (line: string) => process.stderr.write(`${line}\n`);
-const number = (name: "bodies" | "connections" | "seed") => {
-  const value = Number(values[name]);
-  if (!(value > 0)) throw new Error(`--${name} ${values[name]} is not a positive number`);
-  return value;
-};
 const directory = mkdtempSync(join(tmpdir(), "tidemark-fuzz-"));
 const failures = values.failures ?? `${directory}-failures`;
-const seed = number("seed");
+const seed = positive(values, "seed");
 say(`seed ${seed}`);
 const result = await fuzz({
   directory,
-  bodies: number("bodies"),
+  bodies: positive(values, "bodies"),
   seed,
-  connections: number("connections"),
+  connections: positive(values, "connections"),
   failures,
   say,
 });

@@ -2,7 +2,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { freePorts, ROOT, until } from "./tidemark.ts";
+import { migrate } from "@tidemark/store";
+import { freePorts, query, ROOT, until } from "./tidemark.ts";
 
 const PASSWORD = "writer-of-the-tests";
 const READY_MS = 60_000;
@@ -153,22 +154,16 @@ export async function pairIn(directory: string, settings: Record<string, string>
 }
 
 /** Rows of one SELECT as the writer, whom no limit for readers holds up; integers of 64 bits as numbers. */
-export async function rows<Row>(clickhouseUrl: string, sql: string): Promise<Row[]> {
-  const url = new URL(clickhouseUrl);
-  const response = await fetch(
-    `${url.origin}/?database=tidemark&default_format=JSONEachRow&output_format_json_quote_64bit_integers=0`,
-    {
-      method: "POST",
-      headers: { "x-clickhouse-user": url.username, "x-clickhouse-key": url.password },
-      body: sql,
-    },
-  );
-  const text = await response.text();
-  if (!response.ok) throw new Error(`${sql}\n${text}`);
-  return text
-    .split("\n")
-    .filter(Boolean)
-    .map((line) => JSON.parse(line) as Row);
+export function rows<Row>(clickhouseUrl: string, sql: string): Promise<Row[]> {
+  const { origin, username, password } = new URL(clickhouseUrl);
+  return query<Row>(origin, sql, { "x-clickhouse-user": username, "x-clickhouse-key": password });
+}
+
+/** Both, on a database that has its tables. */
+export async function startPair({ engine, ingest, clickhouseUrl }: Pair): Promise<void> {
+  await engine.start();
+  await migrate(clickhouseUrl);
+  await ingest.start();
 }
 
 /** Value of a sample on a Prometheus page, all label sets added up; 0 where there is none. */

@@ -61,14 +61,11 @@ export async function startTidemark(flags: readonly string[] = [], env: NodeJS.P
   return tidemark;
 }
 
-/** Rows of one SELECT through ClickHouse's HTTP interface, as the read-only user. */
-export async function query<Row>(url: string, sql: string): Promise<Row[]> {
+/** Rows of one SELECT through ClickHouse's HTTP interface, as the read-only user if `headers` name no other; integers of 64 bits as numbers. */
+export async function query<Row>(url: string, sql: string, headers: Record<string, string> = {}): Promise<Row[]> {
   const response = await fetch(
     `${url}/?database=tidemark&default_format=JSONEachRow&output_format_json_quote_64bit_integers=0`,
-    {
-      method: "POST",
-      body: sql,
-    },
+    { method: "POST", headers, body: sql },
   );
   const text = await response.text();
   if (!response.ok) throw new Error(`${sql}\n${text}`);

@@ -1,8 +1,7 @@
 import { rm } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
-import { migrate } from "@tidemark/store";
 import { Random } from "../random.ts";
-import { metric, type Pair, pairIn } from "../services.ts";
+import { metric, type Pair, pairIn, startPair } from "../services.ts";
 import { until } from "../tidemark.ts";
 import { compareRows, type RowComparison } from "./compare.ts";
 import { type Kill, nextKill, untilMoment, victims } from "./kills.ts";
@@ -49,9 +48,7 @@ export async function campaign(options: CampaignOptions): Promise<CampaignResult
   const { engine, ingest } = pair;
   let load: Load | undefined;
   try {
-    await engine.start();
-    await migrate(pair.clickhouseUrl);
-    await ingest.start();
+    await startPair(pair);
     load = new Load({ otlp: pair.otlp, senders: options.senders, pauseMs: 20 });
     const started = performance.now();
     const { kills, by } = await killAll(options, pair, load, random);

@@ -1,6 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { migrate } from "@tidemark/store";
-import { metric, pairIn } from "../services.ts";
+import { metric, pairIn, startPair } from "../services.ts";
 import { quantile, until } from "../tidemark.ts";
 import { drained } from "./campaign.ts";
 import { compareRows, type RowComparison } from "./compare.ts";
@@ -46,9 +45,7 @@ export async function outage({ directory, seconds, settings = {}, say }: OutageO
   const { engine, ingest } = pair;
   let load: Load | undefined;
   try {
-    await engine.start();
-    await migrate(pair.clickhouseUrl);
-    await ingest.start();
+    await startPair(pair);
     load = new Load({ otlp: pair.otlp, senders: SENDERS, pauseMs: PAUSE_MS });
     const sending = load;
     await until("the first requests", () => sending.acknowledgedRequests > 30, RECOVERY_MS, 20);

@@ -1,11 +1,10 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { migrate } from "@tidemark/store";
 import { Agent, request } from "undici";
 import { SIGNALS } from "../chaos/batch.ts";
 import { drained } from "../chaos/campaign.ts";
 import { Random } from "../random.ts";
-import { metric, type Pair, pairIn, rows } from "../services.ts";
+import { metric, type Pair, pairIn, rows, startPair } from "../services.ts";
 import { quantile } from "../tidemark.ts";
 import { type Mutant, mutant } from "./request.ts";
 import { good, type Seed, seeds } from "./seeds.ts";
@@ -52,9 +51,7 @@ export interface FuzzResult {
 export async function fuzz(options: FuzzOptions): Promise<FuzzResult> {
   const pair = await pairIn(options.directory, SETTINGS);
   try {
-    await pair.engine.start();
-    await migrate(pair.clickhouseUrl);
-    await pair.ingest.start();
+    await startPair(pair);
     return await new Fuzzing(options, pair).run();
   } finally {
     await pair.ingest.end("SIGTERM");

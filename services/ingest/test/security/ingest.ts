@@ -1,4 +1,5 @@
 import { connect, type Socket } from "node:net";
+import { join } from "node:path";
 import {
   type ChannelCredentials,
   Client,
@@ -9,6 +10,7 @@ import {
   status,
 } from "@grpc/grpc-js";
 import type { FastifyInstance } from "fastify";
+import { afterEach, beforeEach } from "vitest";
 import type { Replacements } from "../../src/app.ts";
 import { buildApp, type Config } from "../../src/index.ts";
 import { encode, gauge, METRICS, metricsRequest } from "../otlp-messages.ts";
@@ -100,6 +102,42 @@ export class TestIngest {
     const line = payload.split("\n").find((candidate) => candidate.startsWith(`${name} `));
     return line === undefined ? 0 : Number(line.slice(line.lastIndexOf(" ")));
   }
+}
+
+/** A folder for the tests of a file, new for each of them. */
+export interface TokensFolder {
+  readonly path: string;
+  /** Where the tokens file would be. */
+  readonly file: string;
+  /** An ingest that ends with the test. */
+  start(config?: Partial<Config>, replacements?: Replacements): Promise<TestIngest>;
+}
+
+/** To be called once in a file of tests, which it gives a folder before each and takes it after. */
+export function tokensFolder(): TokensFolder {
+  let folder: Awaited<ReturnType<typeof temporaryDirectory>>;
+  let started: TestIngest[] = [];
+  beforeEach(async () => {
+    folder = await temporaryDirectory();
+  });
+  afterEach(async () => {
+    for (const ingest of started) await ingest.close();
+    started = [];
+    await folder.remove();
+  });
+  return {
+    get path() {
+      return folder.path;
+    },
+    get file() {
+      return join(folder.path, "tokens.json");
+    },
+    async start(config, replacements) {
+      const ingest = await TestIngest.start(config, replacements);
+      started.push(ingest);
+      return ingest;
+    },
+  };
 }
 
 let sent = 0;

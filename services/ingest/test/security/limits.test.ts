@@ -1,26 +1,13 @@
-import { join } from "node:path";
 import { status } from "@grpc/grpc-js";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Bucket } from "../../src/security/limits.ts";
 import { createToken } from "../../src/security/tokens.ts";
 import { Turns } from "../../src/security/turns.ts";
 import { decode, STATUS } from "../otlp-messages.ts";
-import { temporaryDirectory, until } from "../processes.ts";
-import { metrics, TestIngest } from "./ingest.ts";
+import { until } from "../processes.ts";
+import { metrics, tokensFolder } from "./ingest.ts";
 
-let folder: Awaited<ReturnType<typeof temporaryDirectory>>;
-let file: string;
-let ingest: TestIngest | undefined;
-
-beforeEach(async () => {
-  folder = await temporaryDirectory();
-  file = join(folder.path, "tokens.json");
-});
-afterEach(async () => {
-  await ingest?.close();
-  ingest = undefined;
-  await folder.remove();
-});
+const folder = tokensFolder();
 
 describe("a bucket", () => {
   test("lets two seconds' worth through at once, then its rate", () => {
@@ -47,9 +34,9 @@ describe("a bucket", () => {
 
 describe("a source over its limits", () => {
   test("of requests is told when to come back, over HTTP and gRPC, while others go on", async () => {
-    const slow = await createToken(file, { name: "slow", limits: { requestsPerSecond: 0.1 } });
-    const fast = await createToken(file, { name: "fast" });
-    ingest = await TestIngest.start({ tokensFile: file });
+    const slow = await createToken(folder.file, { name: "slow", limits: { requestsPerSecond: 0.1 } });
+    const fast = await createToken(folder.file, { name: "fast" });
+    const ingest = await folder.start({ tokensFile: folder.file });
     expect((await ingest.post(slow)).status).toBe(200);
     const refused = await ingest.post(slow);
     expect(refused.status).toBe(429);
@@ -64,8 +51,8 @@ describe("a source over its limits", () => {
   });
 
   test("of bytes is refused until what it sent is paid for", async () => {
-    const token = await createToken(file, { name: "shop", limits: { bytesPerSecond: 100 } });
-    ingest = await TestIngest.start({ tokensFile: file });
+    const token = await createToken(folder.file, { name: "shop", limits: { bytesPerSecond: 100 } });
+    const ingest = await folder.start({ tokensFile: folder.file });
     expect((await ingest.post(token, Buffer.concat(Array.from({ length: 50 }, () => metrics())))).status).toBe(200);
     const refused = await ingest.post(token);
     expect(refused.status).toBe(429);
@@ -75,25 +62,25 @@ describe("a source over its limits", () => {
   });
 
   test("of requests at once is refused until one of them ends, also by a broken connection", async () => {
-    const token = await createToken(file, { name: "shop", limits: { concurrentRequests: 2 } });
-    ingest = await TestIngest.start({ tokensFile: file });
+    const token = await createToken(folder.file, { name: "shop", limits: { concurrentRequests: 2 } });
+    const ingest = await folder.start({ tokensFile: folder.file });
     const open = [1, 2].map(() => {
-      const connection = ingest!.socket();
+      const connection = ingest.socket();
       connection.socket.write(
         `POST /v1/metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nContent-Type: application/x-protobuf\r\nContent-Length: 100\r\n\r\nabc`,
       );
       return connection;
     });
-    await until("both to be let in", async () => (await ingest!.post(token)).status === 429);
+    await until("both to be let in", async () => (await ingest.post(token)).status === 429);
     expect((await ingest.call(token)).code).toBe(status.RESOURCE_EXHAUSTED);
     open[0]!.socket.destroy();
-    await until("a place to be free", async () => (await ingest!.post(token)).status === 200);
+    await until("a place to be free", async () => (await ingest.post(token)).status === 200);
   });
 
   test("of the size of a body is refused, over HTTP and gRPC", async () => {
-    const token = await createToken(file, { name: "shop", limits: { maxBodyBytes: 1024 } });
-    const other = await createToken(file, { name: "other" });
-    ingest = await TestIngest.start({ tokensFile: file });
+    const token = await createToken(folder.file, { name: "shop", limits: { maxBodyBytes: 1024 } });
+    const other = await createToken(folder.file, { name: "other" });
+    const ingest = await folder.start({ tokensFile: folder.file });
     const large = Buffer.concat(Array.from({ length: 30 }, () => metrics()));
     expect((await ingest.post(token, large)).status).toBe(413);
     expect((await ingest.call(token, large)).code).toBe(status.RESOURCE_EXHAUSTED);
@@ -102,11 +89,11 @@ describe("a source over its limits", () => {
   });
 
   test("of several has at most half of the memory for bodies, the rest is the others'", async () => {
-    const noisy = await createToken(file, { name: "noisy" });
-    const quiet = await createToken(file, { name: "quiet" });
-    ingest = await TestIngest.start({ tokensFile: file, maxReceivingBytes: 200_000 });
+    const noisy = await createToken(folder.file, { name: "noisy" });
+    const quiet = await createToken(folder.file, { name: "quiet" });
+    const ingest = await folder.start({ tokensFile: folder.file, maxReceivingBytes: 200_000 });
     const open = Array.from({ length: 20 }, () => {
-      const connection = ingest!.socket();
+      const connection = ingest.socket();
       connection.socket.write(
         `POST /v1/metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${noisy}\r\nContent-Type: application/x-protobuf\r\nContent-Length: 30000\r\n\r\n${"x".repeat(20_000)}`,
       );
@@ -120,12 +107,12 @@ describe("a source over its limits", () => {
     for (const { socket } of open) socket.destroy();
     await until("the memory to be free", async () => {
       const large = Buffer.concat(Array.from({ length: 800 }, () => metrics()));
-      return (await ingest!.post(noisy, large)).status === 200;
+      return (await ingest.post(noisy, large)).status === 200;
     });
   });
 
   test("the limits of the settings hold for sources that have none", async () => {
-    ingest = await TestIngest.start({ maxRequestsPerSecond: 0.1 });
+    const ingest = await folder.start({ maxRequestsPerSecond: 0.1 });
     expect((await ingest.post(undefined)).status).toBe(200);
     expect((await ingest.post(undefined)).status).toBe(429);
   });

@@ -1,51 +1,39 @@
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { status } from "@grpc/grpc-js";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { completeConfig } from "../../src/index.ts";
 import { createToken, hashToken, readTokens, revokeToken } from "../../src/security/tokens.ts";
-import { temporaryDirectory, until } from "../processes.ts";
-import { metrics, TestIngest } from "./ingest.ts";
+import { until } from "../processes.ts";
+import { metrics, tokensFolder } from "./ingest.ts";
 
-let folder: Awaited<ReturnType<typeof temporaryDirectory>>;
-let file: string;
-let ingest: TestIngest | undefined;
-
-beforeEach(async () => {
-  folder = await temporaryDirectory();
-  file = join(folder.path, "tokens.json");
-});
-afterEach(async () => {
-  await ingest?.close();
-  ingest = undefined;
-  await folder.remove();
-});
+const folder = tokensFolder();
 
 describe("the tokens file", () => {
   test("holds no token, only hashes, and is readable by its owner only", async () => {
-    const token = await createToken(file, { name: "shop" });
+    const token = await createToken(folder.file, { name: "shop" });
     expect(token).toMatch(/^tdm_[\w-]{43}$/);
-    const text = readFileSync(file, "utf8");
+    const text = readFileSync(folder.file, "utf8");
     expect(text).not.toContain(token.slice(4));
     expect(text).toContain(hashToken(token).toString("hex"));
-    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(statSync(folder.file).mode & 0o777).toBe(0o600);
   });
 
   test("keeps what it has when a token is added or revoked", async () => {
-    await createToken(file, { name: "shop", services: ["shop-*"], limits: { requestsPerSecond: 5 } });
-    await createToken(file, { name: "blog" });
-    await expect(createToken(file, { name: "shop" })).rejects.toThrow("has a token shop already");
-    await revokeToken(file, "blog");
-    expect((await readTokens(file)).map(({ name, services, limits }) => ({ name, services, limits }))).toEqual([
+    await createToken(folder.file, { name: "shop", services: ["shop-*"], limits: { requestsPerSecond: 5 } });
+    await createToken(folder.file, { name: "blog" });
+    await expect(createToken(folder.file, { name: "shop" })).rejects.toThrow("has a token shop already");
+    await revokeToken(folder.file, "blog");
+    expect((await readTokens(folder.file)).map(({ name, services, limits }) => ({ name, services, limits }))).toEqual([
       { name: "shop", services: ["shop-*"], limits: { requestsPerSecond: 5 } },
     ]);
-    await expect(revokeToken(file, "blog")).rejects.toThrow("has no token blog");
+    await expect(revokeToken(folder.file, "blog")).rejects.toThrow("has no token blog");
   });
 
   test("is refused with a sentence that says what is wrong in it", async () => {
     const refusal = async (text: string) => {
-      writeFileSync(file, text);
-      return readTokens(file).then(String, ({ message }: Error) => message.replace(file, "FILE"));
+      writeFileSync(folder.file, text);
+      return readTokens(folder.file).then(String, ({ message }: Error) => message.replace(folder.file, "FILE"));
     };
     const entry = { name: "a", sha256: "0".repeat(64), created: "2026-01-01" };
     expect(await refusal("{")).toBe("The tokens file FILE: is not JSON");
@@ -60,8 +48,8 @@ describe("the tokens file", () => {
 
 describe("who may send", () => {
   test("a source's token, and TIDEMARK_TOKEN, over HTTP and gRPC; nobody else, and no hash", async () => {
-    const token = await createToken(file, { name: "shop" });
-    ingest = await TestIngest.start({ tokensFile: file, token: "the-one-token" });
+    const token = await createToken(folder.file, { name: "shop" });
+    const ingest = await folder.start({ tokensFile: folder.file, token: "the-one-token" });
     for (const good of [token, "the-one-token"]) {
       expect((await ingest.post(good)).status).toBe(200);
       expect((await ingest.call(good)).code).toBe(status.OK);
@@ -77,17 +65,17 @@ describe("who may send", () => {
   });
 
   test("a token that has expired is refused", async () => {
-    const token = await createToken(file, { name: "shop", expires: "2026-06-01T00:00:00Z" });
+    const token = await createToken(folder.file, { name: "shop", expires: "2026-06-01T00:00:00Z" });
     let now = Date.parse("2026-05-31T23:59:59Z");
-    ingest = await TestIngest.start({ tokensFile: file }, { now: () => now });
+    const ingest = await folder.start({ tokensFile: folder.file }, { now: () => now });
     expect((await ingest.post(token)).status).toBe(200);
     now += 1000;
     expect((await ingest.post(token)).status).toBe(401);
   });
 
   test("a token for some services sends for those; a request with any other is refused as a whole", async () => {
-    const token = await createToken(file, { name: "shop", services: ["shop", "shop-*"] });
-    ingest = await TestIngest.start({ tokensFile: file });
+    const token = await createToken(folder.file, { name: "shop", services: ["shop", "shop-*"] });
+    const ingest = await folder.start({ tokensFile: folder.file });
     expect((await ingest.post(token, metrics("shop-basket"))).status).toBe(200);
     const refused = await ingest.post(token, Buffer.concat([metrics("shop"), metrics("bank")]));
     expect(refused.status).toBe(403);
@@ -97,34 +85,34 @@ describe("who may send", () => {
   });
 
   test("everybody on the loopback when there is no token at all, and nobody elsewhere", async () => {
-    ingest = await TestIngest.start();
+    const ingest = await folder.start();
     expect((await ingest.post(undefined)).status).toBe(200);
     expect(await ingest.metric('tidemark_ingest_source_requests_total{source="default"}')).toBe(1);
     expect(() => completeConfig({ host: "0.0.0.0" })).toThrow("TIDEMARK_TOKEN");
-    expect(completeConfig({ host: "0.0.0.0", tokensFile: file }).tokensFile).toBe(file);
+    expect(completeConfig({ host: "0.0.0.0", tokensFile: folder.file }).tokensFile).toBe(folder.file);
   });
 
   test("nobody, when the file has no tokens", async () => {
-    writeFileSync(file, '{"tokens":[]}');
-    ingest = await TestIngest.start({ tokensFile: file });
+    writeFileSync(folder.file, '{"tokens":[]}');
+    const ingest = await folder.start({ tokensFile: folder.file });
     expect((await ingest.post(undefined)).status).toBe(401);
     expect((await ingest.post("")).status).toBe(401);
   });
 
   test("does not depend on the number of tokens: one digest is looked up", async () => {
     const entry = (i: number) => ({ name: `s${i}`, sha256: hashToken(`t${i}`).toString("hex"), created: "2026-01-01" });
-    writeFileSync(file, JSON.stringify({ tokens: Array.from({ length: 2000 }, (_, i) => entry(i)) }));
-    ingest = await TestIngest.start({ tokensFile: file });
+    writeFileSync(folder.file, JSON.stringify({ tokens: Array.from({ length: 2000 }, (_, i) => entry(i)) }));
+    const ingest = await folder.start({ tokensFile: folder.file });
     expect((await ingest.post("t1999")).status).toBe(200);
     expect((await ingest.post("t2000")).status).toBe(401);
   });
 });
 
 test("/metrics names services and sources: from another machine it takes a token, the health checks do not", async () => {
-  const token = await createToken(file, { name: "shop" });
-  ingest = await TestIngest.start({ tokensFile: file });
+  const token = await createToken(folder.file, { name: "shop" });
+  const ingest = await folder.start({ tokensFile: folder.file });
   const from = (url: string, remoteAddress: string, authorization = "") =>
-    ingest!.app.inject({ url, remoteAddress, headers: { authorization } }).then(({ statusCode }) => statusCode);
+    ingest.app.inject({ url, remoteAddress, headers: { authorization } }).then(({ statusCode }) => statusCode);
   expect(await from("/metrics", "127.0.0.1")).toBe(200);
   expect(await from("/metrics", "192.0.2.1")).toBe(401);
   expect(await from("/metrics", "192.0.2.1", `Bearer ${token}`)).toBe(200);
@@ -133,27 +121,27 @@ test("/metrics names services and sources: from another machine it takes a token
 
 describe("without a restart", () => {
   test("a changed file is seen: a new token is taken, a revoked one refused", async () => {
-    const first = await createToken(file, { name: "first" });
-    ingest = await TestIngest.start({ tokensFile: file }, { reloadIntervalMs: 50 });
-    const second = await createToken(file, { name: "second" });
-    await until("the new token to be taken", async () => (await ingest!.post(second)).status === 200);
+    const first = await createToken(folder.file, { name: "first" });
+    const ingest = await folder.start({ tokensFile: folder.file }, { reloadIntervalMs: 50 });
+    const second = await createToken(folder.file, { name: "second" });
+    await until("the new token to be taken", async () => (await ingest.post(second)).status === 200);
     expect((await ingest.post(first)).status).toBe(200);
-    await revokeToken(file, "first");
-    await until("the revoked token to be refused", async () => (await ingest!.post(first)).status === 401);
+    await revokeToken(folder.file, "first");
+    await until("the revoked token to be refused", async () => (await ingest.post(first)).status === 401);
     expect((await ingest.post(second)).status).toBe(200);
   });
 
   test("a file that breaks leaves the tokens as they were, and is counted", async () => {
-    const token = await createToken(file, { name: "shop" });
-    ingest = await TestIngest.start({ tokensFile: file }, { reloadIntervalMs: 3_600_000 });
-    writeFileSync(file, "{ half a file");
+    const token = await createToken(folder.file, { name: "shop" });
+    const ingest = await folder.start({ tokensFile: folder.file }, { reloadIntervalMs: 3_600_000 });
+    writeFileSync(folder.file, "{ half a file");
     await ingest.app.reload();
     expect((await ingest.post(token)).status).toBe(200);
     expect(await ingest.metric('tidemark_ingest_reload_failures_total{file="tokens"}')).toBe(1);
   });
 
   test("a file that is broken at the start stops it", async () => {
-    writeFileSync(file, "{");
-    await expect(TestIngest.start({ tokensFile: file })).rejects.toThrow("is not JSON");
+    writeFileSync(folder.file, "{");
+    await expect(folder.start({ tokensFile: folder.file })).rejects.toThrow("is not JSON");
   });
 });
