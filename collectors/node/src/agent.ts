@@ -2,13 +2,14 @@ import type { Socket } from "node:net";
 import { MessageChannel, Worker } from "node:worker_threads";
 import { identify } from "./identity.ts";
 import { Connections } from "./main/connections.ts";
+import { followDatabases } from "./main/databases/databases.ts";
 import { installDescription } from "./main/describe.ts";
 import { observeGarbageCollection } from "./main/garbage.ts";
 import { createGuard } from "./main/guard.ts";
 import { HttpRequests } from "./main/http-requests.ts";
 import { followFastify, routeOf } from "./main/http-route.ts";
 import { heapSpaceNames, startLoopTicker } from "./main/loop-ticker.ts";
-import { Postgres } from "./main/postgres/postgres.ts";
+import { ModuleLoads } from "./main/module-loads.ts";
 import { RepeatedStatements } from "./main/repeated-statements.ts";
 import { RequestContexts } from "./main/request-context.ts";
 import { SeriesTable } from "./main/series.ts";
@@ -39,7 +40,8 @@ export function startAgent(options: AgentOptions, environment: Environment): Age
   const contexts = new RequestContexts();
   const repeated = new RepeatedStatements(series, (event) => thread.post({ event }));
   const requests = new HttpRequests(series, control, contexts, (context, route) => repeated.check(context, route));
-  const postgres = new Postgres(series, control, contexts);
+  const loads = new ModuleLoads(control);
+  const pools = followDatabases(loads, series, control, contexts);
   const connections = new Connections(series, (socket: Socket) => requests.connectionClosed(socket));
   let activeSpan: ActiveSpan = () => undefined;
   const description = installDescription(() => {
@@ -65,11 +67,11 @@ export function startAgent(options: AgentOptions, environment: Environment): Age
     connections.start(guard),
     followFastify(guard),
     observeGarbageCollection(series, control, guard),
-    postgres.start(),
+    loads.start(),
     startLoopTicker(
       control,
       guard,
-      () => postgres.tick(),
+      () => pools.tick(),
       () => connections.recheck(),
     ),
   ];

@@ -7,7 +7,7 @@ import type { Histogram } from "../shared/histogram.ts";
 import type { Value } from "../shared/value.ts";
 import type { Guard } from "./guard.ts";
 import { routeOf } from "./http-route.ts";
-import { RequestContext, type RequestContexts } from "./request-context.ts";
+import { type Phases, RequestContext, type RequestContexts } from "./request-context.ts";
 import type { SeriesTable } from "./series.ts";
 
 const MS_PER_S = 1000;
@@ -52,6 +52,7 @@ interface RouteSeries {
   readonly durations: Map<number, Histogram>;
   readonly loopActive: Histogram;
   phases?: { readonly db: Histogram; readonly pool: Histogram; readonly view: Histogram };
+  cachePhase?: Histogram;
   queries?: Histogram;
 }
 
@@ -182,8 +183,21 @@ export class HttpRequests {
     }
     durations.record(durationMs / MS_PER_S, epoch);
     const idleMs = this.#idleAt(nowMs) - state.idleMs;
-    route.loopActive.record(Math.max(0, durationMs - idleMs) / MS_PER_S, epoch);
-    if (context !== undefined) this.#endContext(context, route, nowMs, epoch, name, status);
+    const loopActiveMs = Math.max(0, durationMs - idleMs);
+    route.loopActive.record(loopActiveMs / MS_PER_S, epoch);
+    if (context === undefined) return;
+    const phases = context.phases(nowMs);
+    const repeated = this.#endContext(context, route, phases, epoch);
+    context.trace?.finish({
+      request: context.request,
+      endMs: nowMs,
+      status: status === ABORTED_STATUS ? undefined : status,
+      route: name,
+      repeated,
+      loopActiveMs,
+      queries: context.queries,
+      phases,
+    });
   }
 
   #durations(route: RouteSeries, key: number, { method, secure }: RequestState, status: number): Histogram {
@@ -201,36 +215,23 @@ export class HttpRequests {
     return durations;
   }
 
-  #endContext(
-    context: RequestContext,
-    route: RouteSeries,
-    nowMs: number,
-    epoch: number,
-    routeName: string | undefined,
-    status: number,
-  ): void {
-    const name = "tidemark.http.server.phase.duration";
-    route.phases ??= {
-      db: this.#series.histogram(name, { ...route.attributes, "tidemark.phase": "db" }),
-      pool: this.#series.histogram(name, { ...route.attributes, "tidemark.phase": "db_pool" }),
-      view: this.#series.histogram(name, { ...route.attributes, "tidemark.phase": "view" }),
-    };
+  /** Answers whether the request repeated a statement. */
+  #endContext(context: RequestContext, route: RouteSeries, phases: Phases, epoch: number): boolean {
+    const of = (phase: string) =>
+      this.#series.histogram("tidemark.http.server.phase.duration", { ...route.attributes, "tidemark.phase": phase });
+    route.phases ??= { db: of("db"), pool: of("db_pool"), view: of("view") };
     route.queries ??= this.#series.histogram("tidemark.db.queries_per_request", route.attributes);
-    const { db, pool, view } = context.phases(nowMs);
     if (context.queries > 0) {
-      route.phases.db.record(db / MS_PER_S, epoch);
-      route.phases.pool.record(pool / MS_PER_S, epoch);
+      route.phases.db.record(phases.db / MS_PER_S, epoch);
+      route.phases.pool.record(phases.pool / MS_PER_S, epoch);
     }
-    route.phases.view.record(view / MS_PER_S, epoch);
+    if (context.cached) {
+      route.cachePhase ??= of("cache");
+      route.cachePhase.record(phases.cache / MS_PER_S, epoch);
+    }
+    route.phases.view.record(phases.view / MS_PER_S, epoch);
     route.queries.record(context.queries, epoch);
-    const repeated = context.queries > 0 && this.#repeated(context, route.attributes["http.route"]);
-    context.trace?.finish({
-      request: context.request,
-      endMs: nowMs,
-      status: status === ABORTED_STATUS ? undefined : status,
-      route: routeName,
-      repeated,
-    });
+    return context.queries > 0 && this.#repeated(context, route.attributes["http.route"]);
   }
 
   #route(name: string | undefined): RouteSeries {

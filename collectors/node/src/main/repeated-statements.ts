@@ -1,6 +1,6 @@
 import type { AgentEvent } from "../shared/messages.ts";
 import type { Value } from "../shared/value.ts";
-import type { Statement } from "./postgres/statement.ts";
+import type { Statement } from "./databases/statement.ts";
 import { REPEATED_RUNS, type RequestContext } from "./request-context.ts";
 import type { SeriesTable } from "./series.ts";
 

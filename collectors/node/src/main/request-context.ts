@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { IncomingMessage } from "node:http";
-import type { Statement } from "./postgres/statement.ts";
+import type { Statement } from "./databases/statement.ts";
 import { siteOf } from "./statement-site.ts";
 
 /** Statements of one request that are told apart. */
@@ -18,6 +18,11 @@ export interface RequestEnd {
   readonly route: string | undefined;
   /** Whether it ran one statement many times. */
   readonly repeated: boolean;
+  /** How long the event loop was busy while it was in flight, in milliseconds. */
+  readonly loopActiveMs: number;
+  /** Statements it ran. */
+  readonly queries: number;
+  readonly phases: Phases;
 }
 /** The trace's part in a request. */
 export interface RequestTrace {
@@ -28,6 +33,13 @@ export interface RequestTracing {
   begin(context: RequestContext): object;
   /** The request that such a context, or one made from it, belongs to. */
   requestOf(stored: object): RequestContext | undefined;
+}
+
+export interface Phases {
+  readonly db: number;
+  readonly cache: number;
+  readonly pool: number;
+  readonly view: number;
 }
 
 interface Runs {
@@ -43,11 +55,15 @@ export class RequestContext {
   readonly startMs: number;
   trace: RequestTrace | undefined = undefined;
   queries = 0;
+  /** Whether it asked a cache. */
+  cached = false;
   #statements: Map<Statement, Runs> | undefined = undefined;
   #changedMs: number;
   #queriesInFlight = 0;
+  #cachesInFlight = 0;
   #waitsInFlight = 0;
   #dbMs = 0;
+  #cacheMs = 0;
   #poolMs = 0;
 
   constructor(request: IncomingMessage, nowMs: number) {
@@ -84,6 +100,15 @@ export class RequestContext {
     const runs = this.statements.get(statement);
     if (runs !== undefined) runs.inFlight -= 1;
   }
+  cacheStarted(nowMs: number): void {
+    this.#advance(nowMs);
+    this.#cachesInFlight += 1;
+    this.cached = true;
+  }
+  cacheEnded(nowMs: number): void {
+    this.#advance(nowMs);
+    this.#cachesInFlight -= 1;
+  }
   waitStarted(nowMs: number): void {
     this.#advance(nowMs);
     this.#waitsInFlight += 1;
@@ -94,18 +119,20 @@ export class RequestContext {
   }
 
   /**
-   * Where the time went, in milliseconds: `db` while at least one statement ran, else `db_pool` while it waited for
-   * a connection, else `view`. The three sum to the request's duration also when statements run side by side.
+   * Where the time went, in milliseconds: `db` while at least one statement ran, else `cache` while a cache was asked,
+   * else `pool` while it waited for a connection, else `view`. The four sum to the request's duration also when it
+   * does several at once.
    */
-  phases(nowMs: number): { db: number; pool: number; view: number } {
+  phases(nowMs: number): Phases {
     this.#advance(nowMs);
-    const view = Math.max(0, nowMs - this.startMs - this.#dbMs - this.#poolMs);
-    return { db: this.#dbMs, pool: this.#poolMs, view };
+    const view = Math.max(0, nowMs - this.startMs - this.#dbMs - this.#cacheMs - this.#poolMs);
+    return { db: this.#dbMs, cache: this.#cacheMs, pool: this.#poolMs, view };
   }
 
   #advance(nowMs: number): void {
     const passed = nowMs - this.#changedMs;
     if (this.#queriesInFlight > 0) this.#dbMs += passed;
+    else if (this.#cachesInFlight > 0) this.#cacheMs += passed;
     else if (this.#waitsInFlight > 0) this.#poolMs += passed;
     this.#changedMs = nowMs;
   }

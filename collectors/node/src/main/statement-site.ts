@@ -1,7 +1,7 @@
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { Statement } from "./databases/statement.ts";
 import { stack } from "./describe.ts";
-import type { Statement } from "./postgres/statement.ts";
 
 /** A statement's site is looked up again after this long. */
 const FRESH_MS = 60_000;

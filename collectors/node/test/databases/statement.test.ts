@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { normalise, Statements, summarise } from "../../src/main/postgres/statement.ts";
+import { normalise, Statements, summarise } from "../../src/main/databases/statement.ts";
 
 describe("a statement without its values", () => {
   it.each([
@@ -17,6 +17,16 @@ describe("a statement without its values", () => {
     expect(normalise(sql)).toBe(text);
   });
 
+  it.each([
+    ['select "it\'s secret", \'it\\\'s secret\', "say \\"secret\\"", `Name 2`', "select ?, ?, ?, `Name 2`"],
+    ["select a # secret 7\n from b -- secret 8", "select a from b"],
+    ["select 5--3", "select ?--?"],
+    ['select "never closed secret', "select ?"],
+    ["insert into `order lines` values (1, 'a'), (2, 'b')", "insert into `order lines` values (?)"],
+  ])("of MySQL: %s", (sql, text) => {
+    expect(normalise(sql, "mysql")).toBe(text);
+  });
+
   it("has no secret left when cut, and at most 1,024 characters", () => {
     const text = normalise(`select '${"secret".repeat(10_000)}' from books where ${"x = 1 and ".repeat(500)} true`);
     expect(text).not.toContain("secret");
@@ -30,11 +40,12 @@ describe("a statement without its values", () => {
     });
     expect(summarise("insert into orders (id) values (?)").summary).toBe("INSERT orders");
     expect(summarise("update books set price = ?").summary).toBe("UPDATE books");
+    expect(summarise("select * from `shop`.`books`").summary).toBe("SELECT shop.books");
     expect(summarise("begin")).toEqual({ operation: "BEGIN", summary: "BEGIN" });
   });
 
   it("becomes `_other`, without text, past 300 different ones", () => {
-    const statements = new Statements();
+    const statements = new Statements("standard");
     for (let index = 0; index < 300; index++) statements.of(`select c from t_${"x".repeat(index)}`);
     expect(statements.of("select c from one_more")).toEqual({
       text: undefined,

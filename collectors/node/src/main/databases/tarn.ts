@@ -1,0 +1,47 @@
+import { type AnyFunction, wrapMethod } from "../module-loads.ts";
+import type { DriverParts } from "./driver.ts";
+import type { PoolKind } from "./pool.ts";
+
+interface TarnPool {
+  readonly max: number;
+  readonly destroyed?: boolean;
+  numUsed(): number;
+  numFree(): number;
+  numPendingAcquires(): number;
+}
+interface PendingAcquire {
+  readonly promise: Promise<unknown>;
+}
+
+/** Of which database its connections are it does not know. */
+const tarnPool: PoolKind<TarnPool> = {
+  system: "other_sql",
+  name: () => "knex",
+  state: (pool) => ({
+    capacity: pool.max,
+    used: pool.numUsed(),
+    idle: pool.numFree(),
+    waiting: pool.numPendingAcquires(),
+    ended: pool.destroyed === true,
+  }),
+};
+
+/** Times every wait for a connection of knex, whose pool is `tarn` and not the driver's own. */
+export function followTarn({ loads, contexts, pools }: DriverParts): void {
+  loads.awaitFile({
+    within: "knex",
+    file: "tarn",
+    loaded: (exports) => {
+      const { Pool } = exports as { Pool?: unknown };
+      const timed = (acquire: AnyFunction): AnyFunction =>
+        function (this: TarnPool, ...parameters) {
+          const ended = pools.waitStarted(this, tarnPool);
+          const pending = acquire.apply(this, parameters) as PendingAcquire;
+          // knex awaits the same promise, so that a failure observed here is handled there.
+          if (ended !== undefined) pending.promise.then((connection) => ended(undefined, connection), ended);
+          return pending;
+        };
+      if (wrapMethod(Pool, "acquire", timed)) contexts.enabled = true;
+    },
+  });
+}
