@@ -68,6 +68,7 @@ describe.each(TEST_NODES)("the trace tier on Node %s", (_version, node) => {
       "network.protocol.version": "1.1",
       "user_agent.original": "browser",
       "app.set": "by the application",
+      "tidemark.loop.active_ms": expect.any(Number),
     });
     expect(JSON.stringify(sink.spans)).not.toContain("secret");
   });

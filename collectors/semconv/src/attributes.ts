@@ -110,6 +110,18 @@ export const POINT_ATTRIBUTES = [
     type: "string",
     brief: "First application frame that ran the statement: `file.py:12 function`.",
   },
+  { name: "tidemark.db.queries", type: "int", brief: "On a request's span: statements it ran." },
+  { name: "tidemark.db.duration_ms", type: "double", brief: "On a request's span: time with a statement in flight." },
+  {
+    name: "tidemark.db.pool_wait_ms",
+    type: "double",
+    brief: "On a request's span: time it waited for a connection of a pool, and for nothing else.",
+  },
+  {
+    name: "tidemark.loop.active_ms",
+    type: "double",
+    brief: "On a request's span: time the event loop was busy while the request was in flight, whoever kept it busy.",
+  },
   { name: "tidemark.db.relation", type: "string", brief: "ORM relation whose access ran the statement." },
   { name: "tidemark.db.repeats", type: "int", brief: "How often one request ran the statement." },
   { name: "tidemark.db.repeats.time", type: "double", brief: "What these runs took together, in seconds." },

@@ -102,7 +102,7 @@ export class RequestSpan implements Span, RequestTrace {
       startTime: hrTime(this.#epochMs),
       endTime: hrTime(this.#epochMs + endMs - this.startMs),
       status: { code: status.code, ...(status.message === undefined ? {} : { message: status.message }) },
-      attributes: { ...attributes, ...this.#attributes },
+      attributes: { ...attributes, ...waits(this.#end!), ...this.#attributes },
       events: this.#events ?? [],
       scope: { name: "@tidemark/node", version },
     };
@@ -167,6 +167,19 @@ export class RequestSpan implements Span, RequestTrace {
 /** Source: OpenTelemetry HTTP conventions. An aborted request has no status: it failed for whoever asked. */
 function statusOf({ status }: RequestEnd): number {
   return status === undefined || status >= 500 ? ERROR : UNSET;
+}
+
+/** Where the request waited: what a long span without long children does not show. */
+function waits({ loopActiveMs, queries, phases }: RequestEnd): Record<string, AttributeValue> {
+  return {
+    "tidemark.loop.active_ms": toMicroseconds(loopActiveMs),
+    ...(queries === 0 ? {} : { "tidemark.db.queries": queries, "tidemark.db.duration_ms": toMicroseconds(phases.db) }),
+    ...(phases.pool === 0 ? {} : { "tidemark.db.pool_wait_ms": toMicroseconds(phases.pool) }),
+  };
+}
+
+function toMicroseconds(milliseconds: number): number {
+  return Math.round(milliseconds * 1000) / 1000;
 }
 
 function isAttributes(value: Attributes | TimeInput | undefined): value is Attributes {

@@ -22,7 +22,9 @@ function keeper(ratio: number) {
   };
 }
 function end(changes: Partial<RequestEnd> = {}): RequestEnd {
-  return { request, endMs: 101, status: 200, route: "/orders", repeated: false, ...changes };
+  const phases = { db: 0, cache: 0, pool: 0, view: 1 };
+  const waits = { loopActiveMs: 0.25, queries: 0, phases };
+  return { request, endMs: 101, status: 200, route: "/orders", repeated: false, ...waits, ...changes };
 }
 function child(parent: RequestSpan, number: number): ReadableSpan {
   const { traceId, spanId } = parent.spanContext();
