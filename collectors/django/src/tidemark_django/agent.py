@@ -14,6 +14,7 @@ from tidemark_django.identity import Server, resource_attributes
 from tidemark_django.request import FinishedRequest, QueryRecord, RequestKind, RequestState, known_method
 from tidemark_django.saturation import Resource
 from tidemark_django.statements import Statement
+from tidemark_django.unpooled import UnpooledConnections
 
 if TYPE_CHECKING:
     from tidemark_django.database import Repeat
@@ -64,6 +65,7 @@ class Agent:
         self.configured_backlog: int | None = None
         self.sync_worker: Resource | None = None
         self.pools: dict[int, PoolWatch] = {}
+        self.unpooled = UnpooledConnections(self)
         self.executors: dict[str, ExecutorWatch] = {}
         self.loops: list[LoopWatch] = []
         self.connections = Connections()

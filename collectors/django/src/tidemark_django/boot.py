@@ -29,13 +29,14 @@ def install() -> None:
     if _installed or config.load().disabled:
         return
     _installed = True
-    from tidemark_django import asgi, cache, channel_layers, database, executors, pools, templates, wsgi
+    from tidemark_django import asgi, cache, channel_layers, database, executors, pools, templates, transactions, wsgi
     from tidemark_django.servers import gunicorn, uvicorn, waitress, websockets
 
     for module in (
         wsgi,
         asgi,
         database,
+        transactions,
         pools,
         cache,
         templates,

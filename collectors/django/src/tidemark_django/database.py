@@ -11,6 +11,7 @@ from typing import Any, Final
 from tidemark_django import frames, runtime, semconv
 from tidemark_django.agent import Agent
 from tidemark_django.agg import SERIES_PER_METRIC, Attributes, AttributeValue, Histogram
+from tidemark_django.relations import access
 from tidemark_django.request import MAX_QUERY_SPANS, Database, QueryRecord, RequestState, current_request
 from tidemark_django.statements import Statement, StatementCache
 
@@ -77,6 +78,8 @@ def install() -> None:
                         (semconv.TIDEMARK_DB_CONNECT_KIND, kind),
                     )
                 series.record(elapsed)
+                if kind == "connect" and self.connection is not None:
+                    agent.unpooled.opened(self, system_of(self))
                 if state is not None:
                     state.spend("db", elapsed, inner)
             except Exception as error:
@@ -132,6 +135,9 @@ def _note(
         if source is None or source.configured is not name:
             source = _add_database(connection, name)
         record = (start, end, source.number, sql, error, -1 if error else cursor.cursor.rowcount)
+        transaction = connection.__dict__.get("_tidemark_transaction")
+        if transaction is not None:
+            transaction.ran(start, end)
         if state is None:
             agent.loose_queries.append((None, [record]))
             if len(agent.loose_queries) > MAX_LOOSE:
@@ -263,15 +269,13 @@ def _look_at_repeat(agent: Agent, state: RequestState, key: Any, run: int, sourc
 def _describe(
     agent: Agent, frame: FrameType, statement: Statement, pattern: str | None, here: tuple[CodeType, int]
 ) -> Repeat:
-    where, relation = frames.site(here), frames.relation_descriptor(frame)
+    where, found = frames.site(here), access(frame)
     labels: dict[str, AttributeValue] = {
         semconv.DB_QUERY_SUMMARY: statement.summary,
         semconv.TIDEMARK_DB_SITE: where,
     }
     if pattern is not None:
         labels[semconv.HTTP_ROUTE] = agent.route(pattern)
-    fix = ""
-    if relation is not None:
-        labels[semconv.TIDEMARK_DB_RELATION] = relation[0]
-        fix = relation[1]
-    return Repeat(tuple(labels.items()), statement, where, fix)
+    if found is not None and found.relation:
+        labels[semconv.TIDEMARK_DB_RELATION] = found.relation
+    return Repeat(tuple(labels.items()), statement, where, found.fix if found is not None else "")

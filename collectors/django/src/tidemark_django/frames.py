@@ -4,7 +4,7 @@ import os
 import sys
 import sysconfig
 from types import CodeType, FrameType
-from typing import Any, Final
+from typing import Final
 
 MAX_DEPTH: Final = 64
 COMPREHENSIONS: Final = frozenset({"<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>"})
@@ -112,35 +112,3 @@ def reason(stack: list[tuple[CodeType, int]]) -> str:
         if code.co_name in IO_NAMES or any(part in path for part in IO_FILES):
             return "io"
     return "unknown"
-
-
-def relation_descriptor(frame: FrameType | None) -> tuple[str, str] | None:
-    """
-    ``Model.field`` of the ORM relation whose access led here, and what would fetch it beforehand; None if none did.
-
-    Reads the descriptor from ``__get__`` frames of Django's related descriptors, or the query set of a related manager
-    that is being fetched, and of these only the names of fields.
-    """
-    depth = 0
-    while frame is not None and depth < MAX_DEPTH:
-        code = frame.f_code
-        if code.co_name == "__get__" and code.co_filename.endswith("related_descriptors.py"):
-            descriptor: Any = frame.f_locals.get("self")
-            related = getattr(descriptor, "related", None)
-            field = getattr(descriptor, "field", None) or getattr(related, "field", None)
-            model = getattr(getattr(field, "model", None), "__name__", None)
-            if not model:
-                return type(descriptor).__name__, ""
-            accessor = related.get_accessor_name() if related is not None else getattr(field, "name", "?")
-            return (
-                f"{model}.{getattr(field, 'name', '?')}",
-                f'select_related("{accessor}") fetches it in the first query',
-            )
-        if code.co_name == "_fetch_all" and code.co_filename.endswith("query.py"):
-            for known in getattr(frame.f_locals.get("self"), "_known_related_objects", ()):
-                accessor = known.remote_field.get_accessor_name()
-                model = known.remote_field.model.__name__
-                return f"{model}.{accessor}", f'prefetch_related("{accessor}") fetches all in one more query'
-        frame = frame.f_back
-        depth += 1
-    return None

@@ -143,7 +143,7 @@ def _record(agent: Agent, kind: RequestKind, requests: list[FinishedRequest]) ->
             series.get("tidemark.db.queries_per_request").record(before + len(queries))
             database.record(agent, series.route, queries)
             if repeats is not None:
-                _record_repeats(agent, queries, *repeats)
+                _record_repeats(agent, queries, duration, *repeats)
     series.duration(durations)
     series.view(views)
     series.send(sends)
@@ -212,6 +212,7 @@ def _add_series(agent: Agent, kind: RequestKind) -> RequestSeries:
 def _record_repeats(
     agent: Agent,
     queries: list[QueryRecord],
+    duration: float,
     trace_id: int,
     span_id: int,
     repeats: list[tuple[str, database.Repeat]],
@@ -224,12 +225,18 @@ def _record_repeats(
             continue
         repeat.told = True
         seconds = sum(query[1] - query[0] for query in queries if database.resolve(query)[1] is repeat.statement)
-        body = f"{repeat.summary} ran {runs[key]} times ({seconds * 1e3:.1f} ms) at {repeat.where}"
+        price = f"{seconds * 1e3:.1f} ms of {duration * 1e3:.1f} ms"
+        times = runs.get(key, agent.config.n_plus_one)
+        body = f"{repeat.summary} ran {times} times ({price}) at {repeat.where}"
+        attributes: dict[str, AttributeValue] = {
+            **dict(repeat.labels),
+            semconv.TIDEMARK_DB_REPEATS: times,
+            semconv.TIDEMARK_DB_REPEATS_TIME: seconds,
+        }
         if repeat.fix:
             body += f": {repeat.fix}"
-        agent.event(
-            Event(semconv.EVENT_TIDEMARK_DB_N_PLUS_ONE, time_ns(), dict(repeat.labels), body, trace_id, span_id)
-        )
+            attributes[semconv.TIDEMARK_DB_FIX] = repeat.fix
+        agent.event(Event(semconv.EVENT_TIDEMARK_DB_N_PLUS_ONE, time_ns(), attributes, body, trace_id, span_id))
 
 
 def _keep_spans(agent: Agent, state: RequestState, end: float) -> None:

@@ -25,6 +25,7 @@ def install() -> None:
     if getattr(ConnectionPool, "_tidemark", False):
         return
     getconn: Callable[..., Any] = ConnectionPool.getconn
+    putconn: Callable[..., Any] = ConnectionPool.putconn
 
     @wraps(getconn)
     def timed_getconn(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -38,20 +39,27 @@ def install() -> None:
         ticket = object()
         watch.waiters[id(ticket)] = start
         try:
-            return getconn(self, *args, **kwargs)
+            connection = getconn(self, *args, **kwargs)
+            watch.taken[id(connection)] = perf_counter()
+            return connection
         finally:
             watch.waiters.pop(id(ticket), None)
             elapsed = perf_counter() - start
             watch.resource.wait.record(elapsed)
-            agent.histogram(
-                "db.client.connection.wait_time",
-                (semconv.DB_CLIENT_CONNECTION_POOL_NAME, watch.alias),
-                (semconv.DB_SYSTEM_NAME, SYSTEM),
-            ).record(elapsed)
+            watch.wait_time.record(elapsed)
             if state is not None:
                 state.spend("db_pool", elapsed, inner)
 
+    @wraps(putconn)
+    def timed_putconn(self: Any, connection: Any) -> None:
+        watch = runtime.agent.pools.get(id(self)) if runtime.agent is not None else None
+        taken = watch.taken.pop(id(connection), None) if watch is not None else None
+        if watch is not None and taken is not None:
+            watch.use_time.record(perf_counter() - taken)
+        putconn(self, connection)
+
     ConnectionPool.getconn = timed_getconn  # type: ignore[method-assign]
+    ConnectionPool.putconn = timed_putconn  # type: ignore[method-assign,assignment]
     ConnectionPool._tidemark = True  # type: ignore[attr-defined]
 
 
@@ -62,7 +70,13 @@ class PoolWatch:
         self.alias = alias
         self.pool = pool
         self.waiters: dict[int, float] = {}
+        self.taken: dict[int, float] = {}
+        """When each connection that is in use was taken, by its identity: at most as many as the pool has."""
         self._timeouts = 0
+        self._name = ((semconv.DB_CLIENT_CONNECTION_POOL_NAME, alias), (semconv.DB_SYSTEM_NAME, SYSTEM))
+        self.wait_time = agent.registry.histogram("db.client.connection.wait_time", self._name)
+        self.use_time = agent.registry.histogram("db.client.connection.use_time", self._name)
+        self._gave_up = agent.registry.counter("db.client.connection.timeouts", self._name)
         self.resource = Resource(agent.registry, "db_pool", alias, self.read, rejected=self.rejected)
 
     def read(self) -> Reading:
@@ -78,12 +92,13 @@ class PoolWatch:
     def rejected(self) -> dict[str, float]:
         now = self.pool.get_stats().get("requests_errors", 0)
         self._timeouts, grown = now, max(0, now - self._timeouts)
+        self._gave_up.add(grown)
         return {"timeout": grown}
 
     def points(self) -> list[Point]:
         """OpenTelemetry's own names for the same pool."""
         stats = self.pool.get_stats()
-        name = ((semconv.DB_CLIENT_CONNECTION_POOL_NAME, self.alias), (semconv.DB_SYSTEM_NAME, SYSTEM))
+        name = self._name
         idle = stats.get("pool_available", 0)
         return [
             Point("db.client.connection.max", name, self.pool.max_size),

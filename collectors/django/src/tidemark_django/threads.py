@@ -77,6 +77,7 @@ class Threads:
         sources: list[tuple[str, Callable[[], list[Point]]]] = [
             *((f"resource.{resource.kind}", resource.take) for resource in agent.resources),
             *(("pools", pool.points) for pool in list(agent.pools.values())),
+            ("unpooled", agent.unpooled.points),
             *(("loop", loop.take) for loop in list(agent.loops)),
             ("connections", agent.connections.take),
             ("memory", self._memory.take),

@@ -13,7 +13,7 @@ WSGI_APPLICATION = "tests.project.wsgi.application"
 USE_TZ = True
 MIDDLEWARE = ["django.middleware.common.CommonMiddleware"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-INSTALLED_APPS = ["tests.project.library", "tidemark_django"]
+INSTALLED_APPS = ["django.contrib.contenttypes", "tests.project.library", "tidemark_django"]
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -36,5 +36,9 @@ elif postgres := os.environ.get("TEST_POSTGRES"):
         "PASSWORD": url.password or "",
         "HOST": url.hostname,
         "PORT": url.port or 5432,
-        "OPTIONS": {"pool": {"min_size": 1, "max_size": 4, "timeout": 30}},
     }
+    if "TEST_CONN_MAX_AGE" in os.environ:
+        DATABASES["default"]["CONN_MAX_AGE"] = int(os.environ["TEST_CONN_MAX_AGE"])
+    else:
+        timeout = float(os.environ.get("TEST_POOL_TIMEOUT", "30"))
+        DATABASES["default"]["OPTIONS"] = {"pool": {"min_size": 1, "max_size": 4, "timeout": timeout}}

@@ -2,15 +2,16 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from django.core.cache import cache
-from django.db import connection
+from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import render
 
-from tests.project.library.models import Author, Book
+from tests.project.library.models import Author, Book, Cover, Note, Tag
 
 MS = 1e-3
 
@@ -65,6 +66,61 @@ def authors(request: HttpRequest) -> JsonResponse:
         written: Any = author
         titles[author.name] = [book.title for book in written.book_set.all()]
     return JsonResponse(titles)
+
+
+REPEATS: dict[str, Callable[[], Any]] = {
+    "reverse-one-to-one": lambda: [book.cover.pk for book in Book.objects.all()],  # type: ignore
+    "one-to-one": lambda: [cover.book.title for cover in Cover.objects.all()],
+    "many-to-many": lambda: [list(book.tags.all()) for book in Book.objects.all()],
+    "many-to-many-back": lambda: [list(tag.book_set.all()) for tag in Tag.objects.all()],  # type: ignore
+    "filtered": lambda: [list(author.book_set.filter(title="x")) for author in Author.objects.all()],  # type: ignore
+    "count": lambda: [author.book_set.count() for author in Author.objects.all()],  # type: ignore
+    "deferred": lambda: [book.title for book in Book.objects.defer("title")],
+    "generic": lambda: [note.subject.title for note in Note.objects.all()],  # type: ignore
+    "by-key": lambda: [Book.objects.get(pk=number) for number in range(1, 21)],
+}
+
+
+def repeats(request: HttpRequest, kind: str) -> HttpResponse:
+    REPEATS[kind]()
+    return HttpResponse("ok")
+
+
+def in_transaction(request: HttpRequest, held: int, idle: int) -> HttpResponse:
+    """
+    A transaction whose one statement takes *held* ms and which then waits *idle* ms for something else.
+
+    Answers with the seconds from the statement to the commit's end, and of the wait.
+    """
+    with transaction.atomic():
+        time.sleep(0.05)  # nothing is locked before the first statement
+        start = time.perf_counter()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(%s)", [held * MS])
+        waits = time.perf_counter()
+        time.sleep(idle * MS)
+        waited = time.perf_counter() - waits
+        with transaction.atomic():
+            Author.objects.none().count()
+    return JsonResponse([time.perf_counter() - start, waited], safe=False)
+
+
+def rolled_back(request: HttpRequest) -> HttpResponse:
+    with suppress(RuntimeError), transaction.atomic():
+        Author.objects.count()
+        time.sleep(0.1)
+        raise RuntimeError("on purpose")
+    return HttpResponse("rolled back")
+
+
+def connect(request: HttpRequest, milliseconds: int) -> HttpResponse:
+    """Seconds this request waited for its connection, by its own clock; then it keeps the connection for a while."""
+    start = time.perf_counter()
+    connection.ensure_connection()
+    waited = time.perf_counter() - start
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(%s)", [milliseconds * MS])
+    return HttpResponse(str(waited))
 
 
 def five(request: HttpRequest) -> HttpResponse:
