@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.sink import until
-from tidemark_django import config, encode, executors, http, kernel, net, runtime, semconv
+from tidemark_django import config, encode, executors, http, kernel, net, runtime, semconv, sock_diag
 from tidemark_django.agent import MAX_ROUTES, Agent
 from tidemark_django.agg import Counter, Histogram, HistogramState, Registry
 from tidemark_django.config import Config
@@ -359,7 +359,7 @@ def test_a_finished_request_is_recorded_once_and_many_do_not_pile_up(agent: Agen
 
 @pytest.mark.parametrize("answer", [b"", b"\0" * 16, b"\x24\0\0\0\x14\0" + b"\0" * 12 + b"\x0a" + b"\0" * 17])
 def test_an_answer_about_a_unix_socket_that_says_nothing_is_no_queue(answer: bytes) -> None:
-    assert net._parse_unix_diag(answer) is None
+    assert sock_diag.queue_in(answer) is None
 
 
 def test_a_child_process_does_not_inherit_the_agent(agent: Agent) -> None:

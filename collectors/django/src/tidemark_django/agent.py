@@ -3,7 +3,8 @@ import os
 import time
 from collections import Counter as Tally
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
 from tidemark_django import native, semconv
 from tidemark_django.agg import Attributes, Histogram, Point, Registry
@@ -63,7 +64,10 @@ class Agent:
         self.spans: deque[Span] = deque(maxlen=MAX_PENDING_SPANS)
         self.request_resource: Resource | None = None
         self.configured_backlog: int | None = None
-        self.sync_worker: Resource | None = None
+        self.socket_resource: Resource | None = None
+        """What takes requests straight from the socket: their wait in the socket is the wait for it."""
+        self.socket_wait: Callable[[Any], float | None] | None = None
+        """Seconds since the client's last bytes, for servers whose requests do not carry their socket."""
         self.pools: dict[int, PoolWatch] = {}
         self.unpooled = UnpooledConnections(self)
         self.executors: dict[str, ExecutorWatch] = {}

@@ -3,7 +3,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from functools import wraps
 from typing import Any, Final
 
-from tidemark_django import boot, http, net, runtime
+from tidemark_django import boot, http, loop, net, runtime
 from tidemark_django.agent import Agent
 from tidemark_django.request import RequestState, current_request
 
@@ -12,7 +12,10 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-TRANSPORT: Final = "tidemark.transport"
+HEADERS: Final = frozenset({b"traceparent", b"x-request-start", b"x-queue-start", b"content-length", b"expect"})
+SOCKET: Final = "tidemark.socket"
+"""Key under which an adapter puts the client's socket into a scope."""
+LARGE_BODY_BYTES: Final = 65536
 
 
 def install() -> None:
@@ -28,6 +31,8 @@ def install() -> None:
     @wraps(call)
     async def serve(self: Any, scope: Scope, receive: Receive, send: Send) -> None:
         agent = runtime.agent or boot.start_in_first_request("asgi", scope)
+        if agent is not None and not agent.loops:
+            boot.guarded("loop", loop.watch_running)
         state = _begin(agent, scope) if agent is not None and scope["type"] == "http" else None
         if agent is None or state is None:
             await call(self, scope, receive, send)
@@ -77,12 +82,8 @@ def _begin(agent: Agent, scope: Scope) -> RequestState | None:
     try:
         state = RequestState(agent, scope["method"], scope.get("scheme", "http"))
         state.asynchronous = True
-        headers = {
-            bytes(name): value
-            for name, value in scope["headers"]
-            if name in (b"traceparent", b"x-request-start", b"x-queue-start")
-        }
-        _measure_queue(state, scope, headers)
+        headers = {bytes(name): value for name, value in scope["headers"] if name in HEADERS}
+        _measure_queue(agent, state, scope, headers)
         traceparent = headers.get(b"traceparent")
         if traceparent:
             state.join(traceparent.decode("latin-1"))
@@ -93,13 +94,17 @@ def _begin(agent: Agent, scope: Scope) -> RequestState | None:
         return None
 
 
-def _measure_queue(state: RequestState, scope: Scope, headers: dict[bytes, bytes]) -> None:
-    transport = scope.get(TRANSPORT)
-    connection = transport.get_extra_info("socket") if transport is not None else None
-    if connection is not None:
-        waited = net.since_last_data(connection)
-        if waited is None and hasattr(connection, "fileno"):
-            waited = net.since_last_data_fd(connection.fileno())
+def _measure_queue(agent: Agent, state: RequestState, scope: Scope, headers: dict[bytes, bytes]) -> None:
+    length = headers.get(b"content-length", b"")
+    if b"expect" not in headers and (not length or (length.isdigit() and int(length) < LARGE_BODY_BYTES)):
+        connection = scope.get(SOCKET)
+        waited = None
+        if connection is not None:
+            waited = net.since_last_data(connection)
+            if waited is None and hasattr(connection, "fileno"):
+                waited = net.since_last_data_fd(connection.fileno())
+        elif agent.socket_wait is not None:
+            waited = agent.socket_wait(scope)
         if waited is not None:
             state.queue, state.queue_source = waited, "tcp_info"
             return

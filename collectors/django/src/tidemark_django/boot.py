@@ -30,7 +30,17 @@ def install() -> None:
         return
     _installed = True
     from tidemark_django import asgi, cache, channel_layers, database, executors, pools, templates, transactions, wsgi
-    from tidemark_django.servers import gunicorn, uvicorn, waitress, websockets
+    from tidemark_django.servers import (
+        daphne,
+        granian,
+        gunicorn,
+        hypercorn,
+        runserver,
+        uvicorn,
+        uwsgi,
+        waitress,
+        websockets,
+    )
 
     for module in (
         wsgi,
@@ -44,7 +54,12 @@ def install() -> None:
         channel_layers,
         gunicorn,
         uvicorn,
+        daphne,
+        hypercorn,
         waitress,
+        uwsgi,
+        granian,
+        runserver,
         websockets,
     ):
         guarded(module.__name__, module.install)
@@ -63,8 +78,13 @@ def guarded(part: str, action: Callable[[], Any]) -> Any:
         return None
 
 
-def start(server: Server) -> Agent | None:
-    """Starts measuring in this process, once. None when disabled or failed."""
+def start(server: Server, watch: Callable[[Agent], None] | None = None) -> Agent | None:
+    """
+    Starts measuring in this process, once. None when disabled or failed.
+
+    Args:
+        watch: Called with the agent if this call made it: two first requests may come at once.
+    """
     global _refused_pid
     with _lock:
         if runtime.agent is not None:
@@ -80,6 +100,8 @@ def start(server: Server) -> Agent | None:
                 agent.registry.before = partial(http.drain, agent)
                 runtime.agent = agent
                 threads.start(agent)
+                if watch is not None:
+                    guarded(server.name, partial(watch, agent))
                 return agent
         except Exception as error:
             runtime.agent = None
@@ -93,16 +115,17 @@ def start_in_first_request(interface: str, environ: Any) -> Agent | None:
     if _refused_pid == os.getpid():
         return None
     index, master = spawned_worker()
-    agent = start(Server(_server_name(interface, environ), index=index, master_pid=master))
-    if agent is not None and interface == "asgi":
-        from tidemark_django import loop
+    name = _server_name(interface, environ)
+    if name == "uwsgi":
+        from tidemark_django.servers import uwsgi
 
-        guarded("loop", loop.watch_running)
-    if agent is not None and "waitress.client_disconnected" in environ:
+        return uwsgi.start()
+    watch: Callable[[Agent], None] | None = None
+    if name == "waitress":
         from tidemark_django.servers import waitress
 
-        guarded("waitress", partial(waitress.watch_from_request, agent, environ))
-    return agent
+        watch = partial(waitress.watch_from_request, environ=environ)
+    return start(Server(name, index=index, master_pid=master), watch)
 
 
 def _server_name(interface: str, environ: Any) -> str:

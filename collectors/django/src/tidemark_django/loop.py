@@ -132,7 +132,11 @@ def watch_running(agent: Agent | None = None) -> LoopWatch | None:
     agent = agent or runtime.agent
     if agent is None:
         return None
-    running = asyncio.get_running_loop()
+    try:
+        running = asyncio.get_running_loop()
+    except RuntimeError:
+        agent.not_as_expected("loop", "an asyncio loop")
+        return None
     found = next((watch for watch in agent.loops if watch.loop is running), None)
     if found is not None:
         return found

@@ -3,9 +3,12 @@
 import contextlib
 import os
 import socket
+import stat
 import struct
 from dataclasses import dataclass
 from typing import Any, Final
+
+from tidemark_django import sock_diag
 
 # Offsets into struct tcp_info, stable since Linux 2.6 (include/uapi/linux/tcp.h): eight one-byte fields, then u32.
 TCP_INFO_BYTES: Final = 104
@@ -15,20 +18,10 @@ LAST_DATA_RECV: Final = struct.Struct("=52xI").unpack_from
 LAST_DATA_RECV_END: Final = 56
 IPPROTO_TCP: Final = socket.IPPROTO_TCP
 TCP_INFO: Final = getattr(socket, "TCP_INFO", None)
-TCP_LISTEN: Final = 10
+TCP_LISTEN: Final = sock_diag.TCP_LISTEN
 SO_MEMINFO: Final = 55
 MEMINFO_BYTES: Final = 36
 MEMINFO_DROPS_OFFSET: Final = 32
-# linux/netlink.h, linux/sock_diag.h, linux/unix_diag.h
-NETLINK_SOCK_DIAG: Final = 4
-SOCK_DIAG_BY_FAMILY: Final = 20
-NLM_F_REQUEST: Final = 1
-UDIAG_SHOW_RQLEN: Final = 0x10
-UNIX_DIAG_RQLEN: Final = 4
-UNIX_DIAG_REQUEST: Final = struct.Struct("=IHHIIBBHIIIII")
-UNIX_DIAG_HEADER_BYTES: Final = 32
-UNIX_DIAG_STATE_OFFSET: Final = 18
-NETLINK_TIMEOUT_S: Final = 0.05
 MS_PER_S: Final = 1e3
 MAX_QUEUE_S: Final = 600.0
 
@@ -62,39 +55,11 @@ def accept_queue(listener: Any) -> AcceptQueue | None:
 
 
 def _unix_accept_queue(listener: Any) -> AcceptQueue | None:
-    """Queue of a listening Unix socket by ``NETLINK_SOCK_DIAG``: what ``ss -xl`` shows. Needs no privilege."""
     try:
-        inode = os.fstat(listener.fileno()).st_ino & 0xFFFFFFFF
-        request = UNIX_DIAG_REQUEST.pack(
-            UNIX_DIAG_REQUEST.size,
-            SOCK_DIAG_BY_FAMILY,
-            NLM_F_REQUEST,
-            *(1, 0, socket.AF_UNIX, 0, 0, 0xFFFFFFFF, inode),
-            *(UDIAG_SHOW_RQLEN, 0xFFFFFFFF, 0xFFFFFFFF),
-        )
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as kernel:
-            kernel.settimeout(NETLINK_TIMEOUT_S)
-            kernel.sendto(request, (0, 0))
-            answer = kernel.recv(4096)
-    except (OSError, AttributeError, ValueError, struct.error):
+        found = sock_diag.unix_accept_queue(os.fstat(listener.fileno()).st_ino)
+    except (OSError, AttributeError, ValueError):
         return None
-    return _parse_unix_diag(answer)
-
-
-def _parse_unix_diag(answer: bytes) -> AcceptQueue | None:
-    if len(answer) < UNIX_DIAG_HEADER_BYTES or struct.unpack_from("=H", answer, 4)[0] != SOCK_DIAG_BY_FAMILY:
-        return None
-    if answer[UNIX_DIAG_STATE_OFFSET] != TCP_LISTEN:
-        return None
-    offset = UNIX_DIAG_HEADER_BYTES
-    while offset + 4 <= len(answer):
-        length, kind = struct.unpack_from("=HH", answer, offset)
-        if kind == UNIX_DIAG_RQLEN and length >= 12 and offset + 12 <= len(answer):
-            return AcceptQueue(*struct.unpack_from("=II", answer, offset + 4))
-        if length < 4:
-            return None
-        offset += (length + 3) & ~3
-    return None
+    return AcceptQueue(*found) if found is not None else None
 
 
 def listen_drops(listener: Any) -> int | None:
@@ -124,6 +89,23 @@ def since_last_data(connection: Any) -> float | None:
             return None
         seconds: float = LAST_DATA_RECV(info)[0] / MS_PER_S
     except (OSError, AttributeError, TypeError, ValueError, IndexError, struct.error):
+        return None
+    return seconds if seconds <= MAX_QUEUE_S else None
+
+
+def since_last_data_between(server: Any, client: Any) -> float | None:
+    """
+    As :func:`since_last_data` for servers that keep the socket to themselves but tell its two addresses.
+
+    Args:
+        server: Host and port as ASGI has them; the port may be text.
+    """
+    try:
+        info = sock_diag.tcp_info((server[0], int(server[1])), (client[0], int(client[1])))
+        if info is None:
+            return None
+        seconds: float = LAST_DATA_RECV(info)[0] / MS_PER_S
+    except (TypeError, ValueError, IndexError, struct.error):
         return None
     return seconds if seconds <= MAX_QUEUE_S else None
 
@@ -162,6 +144,28 @@ def since_header(header: str, now: float) -> float | None:
             break
     waited = now - stamp
     return waited if 0 <= waited <= MAX_QUEUE_S else None
+
+
+def own_listeners(port: int) -> list[socket.socket]:
+    """Duplicates of this process's sockets that listen on TCP *port*, for servers that keep theirs to themselves."""
+    found: list[socket.socket] = []
+    try:
+        numbers = [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError:
+        return found
+    for number in numbers:
+        try:
+            if not stat.S_ISSOCK(os.fstat(number).st_mode):
+                continue
+            candidate = socket.socket(fileno=os.dup(number))
+        except OSError:
+            continue
+        name = candidate.getsockname()
+        if isinstance(name, tuple) and name[1:2] == (port,) and accept_queue(candidate) is not None:
+            found.append(candidate)
+        else:
+            candidate.close()
+    return found
 
 
 def listener_id(listener: Any) -> str | None:

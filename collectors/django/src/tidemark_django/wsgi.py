@@ -9,7 +9,6 @@ from tidemark_django.agent import Agent
 from tidemark_django.http import finish
 from tidemark_django.net import since_header, since_last_data
 from tidemark_django.request import RequestState, current_request
-from tidemark_django.servers import waitress
 
 LARGE_BODY_BYTES: Final = 65536
 
@@ -43,8 +42,8 @@ def install() -> None:
             else:
                 state.queue = waited
                 state.queue_source = "tcp_info"
-                if agent.sync_worker is not None:
-                    agent.sync_worker.wait.record(waited)
+                if agent.socket_resource is not None:
+                    agent.socket_resource.wait.record(waited)
             if "HTTP_TRACEPARENT" in environ:
                 state.join(environ["HTTP_TRACEPARENT"])
             agent.requests[id(state)] = state
@@ -92,15 +91,18 @@ def _measure_queue(agent: Agent, state: RequestState, environ: dict[str, Any]) -
     A large body or ``Expect: 100-continue`` arrives while the request is read, and then the last bytes say nothing
     about when the request began to wait.
     """
-    connection = environ.get("gunicorn.socket") or waitress.connection_of(environ)
+    connection = environ.get("gunicorn.socket")
     length = environ.get("CONTENT_LENGTH")
     small = not length or (length.isdigit() and int(length) < LARGE_BODY_BYTES)
-    if connection is not None and small and "HTTP_EXPECT" not in environ:
-        state.queue = since_last_data(connection)
+    if small and "HTTP_EXPECT" not in environ:
+        if connection is not None:
+            state.queue = since_last_data(connection)
+        elif agent.socket_wait is not None:
+            state.queue = agent.socket_wait(environ)
         if state.queue is not None:
             state.queue_source = "tcp_info"
-            if agent.sync_worker is not None:
-                agent.sync_worker.wait.record(state.queue)
+            if agent.socket_resource is not None:
+                agent.socket_resource.wait.record(state.queue)
             return
     header = environ.get("HTTP_X_REQUEST_START") or environ.get("HTTP_X_QUEUE_START")
     if header:

@@ -11,9 +11,14 @@ from tidemark_django import boot, runtime, stalls
 from tidemark_django.agent import Agent
 from tidemark_django.identity import Server
 from tidemark_django.saturation import Reading, Resource
-from tidemark_django.servers import listeners
+from tidemark_django.servers import listeners, slots
 
-KINDS = {"ThreadWorker": "gunicorn-gthread", "SyncWorker": "gunicorn-sync", "UvicornWorker": "gunicorn-uvicorn"}
+KINDS = {
+    "ThreadWorker": "gunicorn-gthread",
+    "SyncWorker": "gunicorn-sync",
+    "GeventWorker": "gunicorn-gevent",
+    "UvicornWorker": "gunicorn-uvicorn",
+}
 
 
 def install() -> None:
@@ -77,12 +82,16 @@ def _start(worker: Any) -> None:
     queues = boot.guarded("listeners", lambda: listeners.watch(agent, worker.sockets)) or []
     if kind == "gunicorn-gthread":
         boot.guarded("gunicorn-gthread", lambda: _watch_threads(agent, worker))
-    elif name == "gunicorn-gevent":
+    elif kind == "gunicorn-sync":
+        boot.guarded(kind, lambda: _watch_handlers(agent, worker, kind, 1, queues))
+    elif kind == "gunicorn-gevent":
         from tidemark_django.servers import gevent
 
-        boot.guarded("gunicorn-gevent", lambda: gevent.watch_hub(agent))
-    elif kind == "gunicorn-sync":
-        boot.guarded("gunicorn-sync", lambda: _watch_sync(agent, worker, queues))
+        boot.guarded(kind, lambda: gevent.watch_hub(agent))
+        greenlets = worker.worker_connections * len(worker.sockets)
+        boot.guarded(kind, lambda: _watch_handlers(agent, worker, kind, greenlets, queues))
+    elif hasattr(worker, "nr_conns"):
+        agent.connections.http = lambda: int(worker.nr_conns) - agent.connections.now_websockets()
 
 
 def _watch_timeouts(agent: Agent, worker: Any) -> None:
@@ -159,26 +168,22 @@ def _watch_threads(agent: Agent, worker: Any) -> None:
         agent.connections.http = lambda: int(worker.nr_conns)
 
 
-def _watch_sync(agent: Agent, worker: Any, queues: list[listeners.ListenerWatch]) -> None:
-    """A sync worker is one unit; what waits for it stands in the listening socket all workers share."""
-    if not hasattr(worker, "handle"):
-        agent.not_as_expected("gunicorn-sync", "the worker's handle")
+def _watch_handlers(agent: Agent, worker: Any, name: str, capacity: int, queues: list[listeners.ListenerWatch]) -> None:
+    """A sync worker handles one connection, a gevent worker a greenlet's worth each: counted around their handler."""
+    handle = getattr(worker, "handle", None)
+    if handle is None:
+        agent.not_as_expected(name, "the worker's handle")
         return
-    handle = worker.handle
-    busy: list[int] = []
+    busy: set[object] = set()
 
     @wraps(handle)
     def counted_handle(*args: Any, **kwargs: Any) -> Any:
-        busy.append(1)
+        ticket = object()
+        busy.add(ticket)
         try:
             return handle(*args, **kwargs)
         finally:
-            busy.clear()
-
-    def read() -> Reading:
-        waits = any(queue.length() for queue in queues) if queues else None
-        return Reading(capacity=1, busy=len(busy), contended=waits)
+            busy.discard(ticket)
 
     worker.handle = counted_handle
-    agent.request_resource = agent.sync_worker = agent.add(Resource(agent.registry, "worker", "gunicorn-sync", read))
-    agent.connections.http = lambda: len(busy)
+    slots.watch(agent, "worker", name, capacity, lambda: len(busy), queues)

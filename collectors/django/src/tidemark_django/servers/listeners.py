@@ -9,10 +9,11 @@ class ListenerWatch:
     """
     The accept queue of one listening socket.
 
-    Workers share it and each reports it whole: scope ``host``, to be merged by maximum.
+    Workers share it and each reports it whole: scope ``host``, to be merged by maximum. With a socket per worker
+    (``SO_REUSEPORT``) each has a queue of its own: not *shared*, scope ``process``.
     """
 
-    def __init__(self, agent: Agent, listener: Any, identifier: str) -> None:
+    def __init__(self, agent: Agent, listener: Any, identifier: str, *, shared: bool = True) -> None:
         self._listener = listener
         self._drops = net.listen_drops(listener)
         self.resource = Resource(
@@ -20,15 +21,15 @@ class ListenerWatch:
             "listen_queue",
             identifier,
             self._read,
-            scope="host",
+            scope="host" if shared else "process",
             listener=identifier,
             rejected=self._rejected if self._drops is not None else None,
         )
 
-    def length(self) -> int:
-        """Connections that wait now; 0 where the kernel does not tell."""
+    def length(self) -> int | None:
+        """Connections that wait now."""
         queue = net.accept_queue(self._listener)
-        return queue.length if queue is not None else 0
+        return queue.length if queue is not None else None
 
     def _read(self) -> Reading | None:
         queue = net.accept_queue(self._listener)
@@ -42,15 +43,26 @@ class ListenerWatch:
         return {"overflow": max(0, now - before)}
 
 
-def watch(agent: Agent, listeners: Any) -> list[ListenerWatch]:
-    """Watches every listening socket whose queue the kernel shows."""
+def contended(watches: list[ListenerWatch]) -> bool | None:
+    """Whether a connection waits in one of them."""
+    lengths = [length for found in watches if (length := found.length()) is not None]
+    return any(lengths) if lengths else None
+
+
+def watch(agent: Agent, listeners: Any, *, shared: bool = True, listening: bool = True) -> list[ListenerWatch]:
+    """
+    Watches every listening socket whose queue the kernel shows.
+
+    Args:
+        listening: False for sockets that will listen soon.
+    """
     watches: list[ListenerWatch] = []
     for listener in listeners:
         identifier = net.listener_id(listener)
         if agent.resource("listen_queue", identifier or "") is not None:
             continue
-        if identifier is not None and net.accept_queue(listener) is not None:
-            found = ListenerWatch(agent, listener, identifier)
+        if identifier is not None and (not listening or net.accept_queue(listener) is not None):
+            found = ListenerWatch(agent, listener, identifier, shared=shared)
             agent.add(found.resource)
             watches.append(found)
     return watches

@@ -5,7 +5,7 @@ from typing import Any
 
 from tidemark_django import boot, loop, runtime
 from tidemark_django.agent import Agent
-from tidemark_django.asgi import TRANSPORT
+from tidemark_django.asgi import SOCKET
 from tidemark_django.identity import Server, spawned_worker
 from tidemark_django.servers import listeners, websockets
 
@@ -61,7 +61,7 @@ def _start(server: Any) -> None:
         return len(state.connections) - agent.connections.now_websockets()
 
     agent.connections.http = http_connections
-    boot.guarded("uvicorn", lambda: _expose_transports(agent, config))
+    boot.guarded("uvicorn", lambda: _expose_sockets(agent, config))
 
 
 def _watch_sockets(server: Any, sockets: Any = None) -> None:
@@ -72,8 +72,8 @@ def _watch_sockets(server: Any, sockets: Any = None) -> None:
     listeners.watch(agent, found)
 
 
-def _expose_transports(agent: Agent, config: Any) -> None:
-    """Puts each request's transport into its scope, so that the wait in the socket can be read where Django begins."""
+def _expose_sockets(agent: Agent, config: Any) -> None:
+    """Puts each request's socket into its scope, so that the wait in the socket can be read where Django begins."""
     module = sys.modules.get(config.http_protocol_class.__module__)
     cycle = getattr(module, "RequestResponseCycle", None)
     if cycle is None:
@@ -84,9 +84,9 @@ def _expose_transports(agent: Agent, config: Any) -> None:
     make: Callable[..., None] = cycle.__init__
 
     @wraps(make)
-    def make_with_transport(self: Any, *args: Any, **kwargs: Any) -> None:
+    def make_with_socket(self: Any, *args: Any, **kwargs: Any) -> None:
         make(self, *args, **kwargs)
-        self.scope[TRANSPORT] = self.transport
+        self.scope[SOCKET] = self.transport.get_extra_info("socket")
 
-    cycle.__init__ = make_with_transport
+    cycle.__init__ = make_with_socket
     cycle._tidemark = True

@@ -4,7 +4,7 @@ from functools import wraps
 from time import perf_counter
 from typing import Any, Final
 
-from tidemark_django import boot, runtime
+from tidemark_django import boot, net, runtime
 from tidemark_django.agent import Agent
 from tidemark_django.identity import Server
 from tidemark_django.saturation import Reading, Resource
@@ -49,10 +49,10 @@ def watch_from_request(agent: Agent, environ: Any) -> None:
         _watch(agent, server)
 
 
-def connection_of(environ: Any) -> Any:
-    """The client's socket, for requests that waitress serves."""
+def _socket_wait(environ: Any) -> float | None:
     channel = getattr(environ.get("waitress.client_disconnected"), "__self__", None)
-    return getattr(channel, "socket", None)
+    connection = getattr(channel, "socket", None)
+    return net.since_last_data(connection) if connection is not None else None
 
 
 def _start(server: Any) -> None:
@@ -108,6 +108,7 @@ def _watch(agent: Agent, server: Any) -> None:
         return Reading(len(dispatcher.threads), max(0, dispatcher.active_count), len(queue), oldest)
 
     agent.request_resource = agent.add(Resource(agent.registry, "thread_pool", NAME, read))
+    agent.socket_wait = _socket_wait
     several = getattr(server, "map", None)
     servers = [item for item in several.values() if hasattr(item, "active_channels")] if several else [server]
     agent.connections.http = lambda: sum(len(item.active_channels) for item in servers)

@@ -1,0 +1,111 @@
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Final
+
+from tidemark_django import boot, loop, net
+from tidemark_django.agent import Agent
+from tidemark_django.identity import Server
+from tidemark_django.saturation import Reading, Resource
+from tidemark_django.servers import listeners
+from tidemark_django.servers.granian_metrics import MetricsEndpoint
+
+NAME: Final = "granian"
+FIRST_ARGUMENTS: Final = 5
+"""Worker id, application, socket, channel to the master, loop: the arguments that granian makes in the worker."""
+
+
+def install() -> None:
+    """Starts in a granian worker: it loads Django itself, so what it was given is on the stack now."""
+    if "granian.server.common" not in sys.modules:
+        return
+    frame: FrameType | None = sys._getframe()
+    worker: dict[str, Any] = {}
+    master: Any = None
+    while frame is not None:
+        if str(frame.f_globals.get("__name__", "")).startswith("granian.server."):
+            found = frame.f_locals
+            if not worker and "worker_id" in found and "target" in found:
+                worker = dict(found)
+            if hasattr(found.get("self"), "metrics_enabled"):
+                master = found["self"]
+        frame = frame.f_back
+    if worker:
+        _start(worker, master)
+
+
+def _start(worker: dict[str, Any], master: Any) -> None:
+    from importlib.metadata import version
+
+    given = _arguments(worker)
+    wsgi = "wsgi" in worker["target"].__name__
+    threads = given.get("blocking_threads") if wsgi else None
+    server = Server(
+        NAME,
+        version(NAME),
+        index=int(worker["worker_id"]),
+        master_pid=os.getppid(),
+        workers=getattr(master, "workers", None),
+        threads=threads,
+    )
+
+    def watch(agent: Agent) -> None:
+        if wsgi:
+            _watch_threads(agent, threads, MetricsEndpoint.of(agent, master, server.index))
+        else:
+            # Runs in the loop as soon as that does.
+            worker["loop"].call_soon(lambda: boot.guarded(NAME, lambda: loop.watch_running(agent)))
+        _watch_sockets(agent, worker["sock"], None if wsgi else _asgi_socket_wait)
+
+    boot.start(server, watch)
+
+
+def _arguments(worker: dict[str, Any]) -> dict[str, Any]:
+    """What the worker's entry was given, by name; empty when its parameters are not the expected ones."""
+    try:
+        names = inspect.signature(worker["target"])
+        return dict(names.bind(*[None] * FIRST_ARGUMENTS, *worker["args"], **worker["kwargs"]).arguments)
+    except (KeyError, TypeError, ValueError):
+        return {}
+
+
+def _watch_threads(agent: Agent, threads: int | None, metrics: MetricsEndpoint | None) -> None:
+    """granian's threads are Python's to count while they run a request; their queue stands in Rust."""
+    if threads is None:
+        agent.not_as_expected(NAME, "blocking_threads")
+        return
+
+    def read() -> Reading:
+        told = metrics.read() if metrics is not None else {}
+        return Reading(threads, min(threads, len(agent.requests)), told.get("granian_blocking_queue"))
+
+    agent.request_resource = agent.add(Resource(agent.registry, "thread_pool", NAME, read))
+    if metrics is not None:
+        agent.connections.http = metrics.connections
+
+
+def _watch_sockets(agent: Agent, sock: Any, socket_wait: Callable[[Any], float | None] | None) -> None:
+    """
+    A worker opens its own listening socket (``SO_REUSEPORT``) after it has loaded Django: found at the first request.
+
+    Args:
+        sock: Pair of the specification of a TCP socket, and the holder of one that all workers share.
+    """
+    specification = sock[0]
+    if specification is None:
+        agent.socket_wait = socket_wait
+        return
+    _, port, agent.configured_backlog = specification.__getstate__()
+
+    def first(request: Any) -> float | None:
+        agent.socket_wait = socket_wait
+        boot.guarded(NAME, lambda: listeners.watch(agent, net.own_listeners(port), shared=False))
+        return socket_wait(request) if socket_wait is not None else None
+
+    agent.socket_wait = first
+
+
+def _asgi_socket_wait(scope: Any) -> float | None:
+    return net.since_last_data_between(scope.get("server"), scope.get("client"))

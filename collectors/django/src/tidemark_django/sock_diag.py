@@ -1,0 +1,88 @@
+"""
+The kernel's socket diagnosis (``NETLINK_SOCK_DIAG``): what ``ss`` asks. Needs no privilege.
+
+For sockets that ``TCP_INFO`` cannot reach: Unix ones, and those a server keeps to itself. Everything here gives None
+where the kernel does not tell.
+"""
+
+import socket
+import struct
+from typing import Final
+
+# linux/netlink.h, linux/sock_diag.h, linux/unix_diag.h, linux/inet_diag.h
+NETLINK_SOCK_DIAG: Final = 4
+SOCK_DIAG_BY_FAMILY: Final = 20
+NLM_F_REQUEST: Final = 1
+NETLINK_TIMEOUT_S: Final = 0.05
+TCP_LISTEN: Final = 10
+ATTRIBUTE_HEADER_BYTES: Final = 4
+ANY_COOKIE: Final = (0xFFFFFFFF, 0xFFFFFFFF)
+ALL_STATES: Final = 0xFFFFFFFF
+
+UDIAG_SHOW_RQLEN: Final = 0x10
+UNIX_DIAG_RQLEN: Final = 4
+UNIX_REQUEST: Final = struct.Struct("=IHHIIBBHIIIII")
+UNIX_ANSWER_BYTES: Final = 32
+UNIX_STATE_OFFSET: Final = 18
+
+INET_DIAG_INFO: Final = 2
+INET_REQUEST: Final = struct.Struct("=IHHIIBBBBI4s16s16sIII")
+INET_ANSWER_BYTES: Final = 88
+
+
+def unix_accept_queue(inode: int) -> tuple[int, int] | None:
+    """Length and limit of a listening Unix socket's accept queue, as ``ss -xl`` shows them."""
+    request = UNIX_REQUEST.pack(
+        *(UNIX_REQUEST.size, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, 1, 0),
+        *(socket.AF_UNIX, 0, 0, ALL_STATES, inode & 0xFFFFFFFF, UDIAG_SHOW_RQLEN, *ANY_COOKIE),
+    )
+    answer = _ask(request)
+    return queue_in(answer) if answer is not None else None
+
+
+def queue_in(answer: bytes) -> tuple[int, int] | None:
+    """Length and limit in the kernel's answer about a Unix socket; None when it does not listen."""
+    if len(answer) < UNIX_ANSWER_BYTES or answer[UNIX_STATE_OFFSET] != TCP_LISTEN:
+        return None
+    queue = _attribute(answer, UNIX_ANSWER_BYTES, UNIX_DIAG_RQLEN)
+    return struct.unpack_from("=II", queue) if queue is not None and len(queue) >= 8 else None
+
+
+def tcp_info(server: tuple[str, int], client: tuple[str, int]) -> bytes | None:
+    """``struct tcp_info`` of the connection between two addresses, seen from *server*."""
+    try:
+        family = socket.AF_INET6 if ":" in server[0] else socket.AF_INET
+        addresses = [socket.inet_pton(family, host).ljust(16, b"\0") for host, _ in (server, client)]
+        request = INET_REQUEST.pack(
+            *(INET_REQUEST.size, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, 1, 0),
+            *(family, socket.IPPROTO_TCP, 1 << (INET_DIAG_INFO - 1), 0, ALL_STATES),
+            *(struct.pack("!HH", server[1], client[1]), *addresses, 0, *ANY_COOKIE),
+        )
+    except (OSError, ValueError, struct.error):
+        return None
+    answer = _ask(request)
+    return _attribute(answer, INET_ANSWER_BYTES, INET_DIAG_INFO) if answer is not None else None
+
+
+def _ask(request: bytes) -> bytes | None:
+    try:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as kernel:
+            kernel.settimeout(NETLINK_TIMEOUT_S)
+            kernel.sendto(request, (0, 0))
+            answer = kernel.recv(4096)
+    except (OSError, AttributeError, ValueError):
+        return None
+    is_answer = len(answer) >= 6 and struct.unpack_from("=H", answer, 4)[0] == SOCK_DIAG_BY_FAMILY
+    return answer if is_answer else None
+
+
+def _attribute(answer: bytes, offset: int, wanted: int) -> bytes | None:
+    """Value of a netlink attribute after the *offset* bytes of the answer's header."""
+    while offset + ATTRIBUTE_HEADER_BYTES <= len(answer):
+        length, kind = struct.unpack_from("=HH", answer, offset)
+        if length < ATTRIBUTE_HEADER_BYTES:
+            return None
+        if kind == wanted:
+            return answer[offset + ATTRIBUTE_HEADER_BYTES : offset + length]
+        offset += (length + 3) & ~3
+    return None
