@@ -1,3 +1,4 @@
+import socket
 import threading
 from contextlib import ExitStack, suppress
 
@@ -109,6 +110,22 @@ def test_websockets_are_connections_with_their_memory(sink: Sink) -> None:
         until(lambda: sink.points("tidemark.connections", **kind)[-1].value == 0)
     assert sum(point.value for point in sink.points("tidemark.connections.opened", **kind)) == 10
     assert sum(point.value for point in sink.points("tidemark.websocket.messages")) == 20
+
+
+def test_requests_beyond_the_concurrency_limit_are_rejected_work(sink: Sink) -> None:
+    limit = ("worker", "uvicorn")
+    with running(uvicorn("--limit-concurrency", "3"), sink) as server, ExitStack() as idle:
+        for _ in range(2):
+            idle.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+        until(lambda: any(point.value == 2 for point in sink.resource("busy.max", *limit)))
+        statuses = [server.get("/")[0] for _ in range(5)]
+        until(lambda: sum(point.value for point in sink.resource("rejected", *limit)) >= 5)
+        idle.close()
+        until(lambda: server.get("/")[0] == 200)
+    assert statuses == [503] * 5
+    rejected = sink.resource("rejected", *limit)
+    assert {point.attributes["tidemark.rejected.reason"] for point in rejected} == {"concurrency_limit"}
+    assert {point.value for point in sink.resource("capacity", *limit)} == {2}
 
 
 def test_messages_nobody_takes_wait_in_the_channel_layer(sink: Sink) -> None:

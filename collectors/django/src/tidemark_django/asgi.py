@@ -105,6 +105,8 @@ def _measure_queue(agent: Agent, state: RequestState, scope: Scope, headers: dic
                 waited = net.since_last_data_fd(connection.fileno())
         elif agent.socket_wait is not None:
             waited = agent.socket_wait(scope)
+        else:
+            waited = net.since_last_data_between(scope.get("server"), scope.get("client"))
         if waited is not None:
             state.queue, state.queue_source = waited, "tcp_info"
             return

@@ -57,7 +57,7 @@ def _start(worker: dict[str, Any], master: Any) -> None:
         else:
             # Runs in the loop as soon as that does.
             worker["loop"].call_soon(lambda: boot.guarded(NAME, lambda: loop.watch_running(agent)))
-        _watch_sockets(agent, worker["sock"], None if wsgi else _asgi_socket_wait)
+        _watch_own_listener(agent, worker["sock"][0], _no_socket if wsgi else _scope_socket_wait)
 
     boot.start(server, watch)
 
@@ -86,14 +86,13 @@ def _watch_threads(agent: Agent, threads: int | None, metrics: MetricsEndpoint |
         agent.connections.http = metrics.connections
 
 
-def _watch_sockets(agent: Agent, sock: Any, socket_wait: Callable[[Any], float | None] | None) -> None:
+def _watch_own_listener(agent: Agent, specification: Any, socket_wait: Callable[[Any], float | None]) -> None:
     """
     A worker opens its own listening socket (``SO_REUSEPORT``) after it has loaded Django: found at the first request.
 
     Args:
-        sock: Pair of the specification of a TCP socket, and the holder of one that all workers share.
+        specification: Of a TCP socket; None where all workers share one that only granian holds.
     """
-    specification = sock[0]
     if specification is None:
         agent.socket_wait = socket_wait
         return
@@ -102,10 +101,14 @@ def _watch_sockets(agent: Agent, sock: Any, socket_wait: Callable[[Any], float |
     def first(request: Any) -> float | None:
         agent.socket_wait = socket_wait
         boot.guarded(NAME, lambda: listeners.watch(agent, net.own_listeners(port), shared=False))
-        return socket_wait(request) if socket_wait is not None else None
+        return socket_wait(request)
 
     agent.socket_wait = first
 
 
-def _asgi_socket_wait(scope: Any) -> float | None:
+def _no_socket(_environ: Any) -> None:
+    """granian's WSGI side names the client's host and not its port."""
+
+
+def _scope_socket_wait(scope: Any) -> float | None:
     return net.since_last_data_between(scope.get("server"), scope.get("client"))

@@ -7,6 +7,7 @@ from tidemark_django import boot, loop, runtime
 from tidemark_django.agent import Agent
 from tidemark_django.asgi import SOCKET
 from tidemark_django.identity import Server, spawned_worker
+from tidemark_django.saturation import Reading, Resource
 from tidemark_django.servers import listeners, websockets
 
 
@@ -62,6 +63,34 @@ def _start(server: Any) -> None:
 
     agent.connections.http = http_connections
     boot.guarded("uvicorn", lambda: _expose_sockets(agent, config))
+    if config.limit_concurrency is not None:
+        boot.guarded("uvicorn", lambda: _watch_limit(agent, config, state))
+
+
+def _watch_limit(agent: Agent, config: Any, state: Any) -> None:
+    """``--limit-concurrency``: beyond it uvicorn answers 503 before the application sees the request."""
+    module: Any = sys.modules.get(config.http_protocol_class.__module__)
+    refuse = getattr(module, "service_unavailable", None)
+    if refuse is None:
+        agent.not_as_expected("uvicorn", "service_unavailable")
+        return
+    refused: list[int] = []
+
+    async def counted_refusal(*args: Any, **kwargs: Any) -> None:
+        refused.append(1)
+        await refuse(*args, **kwargs)
+
+    def rejected() -> dict[str, float]:
+        count = len(refused)
+        del refused[:count]
+        return {"concurrency_limit": count}
+
+    def read() -> Reading:
+        # A request's own connection is among those compared with the limit: the limit itself is never reached.
+        return Reading(config.limit_concurrency - 1, max(len(state.connections), len(state.tasks)))
+
+    module.service_unavailable = counted_refusal
+    agent.add(Resource(agent.registry, "worker", "uvicorn", read, rejected=rejected))
 
 
 def _watch_sockets(server: Any, sockets: Any = None) -> None:

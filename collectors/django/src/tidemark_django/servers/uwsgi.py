@@ -40,9 +40,7 @@ def start() -> Agent | None:
 
 def _watch(agent: Agent, uwsgi: Any) -> None:
     if not getattr(uwsgi, "has_threads", True):
-        agent.log_once(
-            NAME, "tidemark: without enable-threads, uWSGI runs the agent's threads during requests only"
-        )
+        agent.log_once(NAME, "tidemark: without enable-threads, uWSGI runs the agent's threads during requests only")
     connection_fd = getattr(uwsgi, "connection_fd", None)
     if connection_fd is None:
         agent.not_as_expected(NAME, "connection_fd")

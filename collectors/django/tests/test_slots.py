@@ -1,0 +1,136 @@
+"""Servers whose workers take requests from the listening socket: capacity, busy, the queue, and how long it is."""
+
+import socket
+import threading
+from collections.abc import Callable
+from typing import Final
+
+import pytest
+
+from tests.serving import gunicorn, running
+from tests.sink import Sink, mean, until
+from tests.test_servers import ASGI, SERVERS
+
+CLIENTS: Final = 10
+ROUTE: Final = {"http__route": "/sleep/<int:milliseconds>/"}
+THREADS: Final = 4
+UWSGI: Final = [*SERVERS["uwsgi"], "--threads", str(THREADS), "--listen", "64"]
+GRANIAN: Final = [*SERVERS["granian"], "--blocking-threads", str(THREADS)]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def queue_and_service_are_the_latency(sink: Sink, latencies: list[float], tolerance: float = 0.1) -> None:
+    queued = mean(sink.points("tidemark.http.server.queue.duration", tidemark__queue__source="tcp_info", **ROUTE))
+    service = mean(sink.points("http.server.request.duration", **ROUTE))
+    assert queued + service == pytest.approx(sum(latencies) / len(latencies), rel=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("command", "kind", "capacity"),
+    [
+        pytest.param(
+            lambda: gunicorn("--worker-class", "gevent", "--worker-connections", str(THREADS)),
+            ("worker", "gunicorn-gevent"),
+            THREADS,
+            id="gunicorn-gevent",
+        ),
+        pytest.param(lambda: UWSGI, ("thread_pool", "uwsgi"), THREADS, id="uwsgi"),
+        pytest.param(
+            lambda: [*UWSGI, "--stats", f"127.0.0.1:{free_port()}"], ("thread_pool", "uwsgi"), THREADS, id="uwsgi stats"
+        ),
+        pytest.param(lambda: [*SERVERS["runserver"], "--nothreading"], ("thread_pool", "runserver"), 1, id="runserver"),
+    ],
+)
+def test_slots_queue_in_the_listening_socket(
+    sink: Sink, command: Callable[[], list[str]], kind: tuple[str, str], capacity: int
+) -> None:
+    with running(command(), sink) as server:
+        until(lambda: sink.resource("capacity", *kind))
+        listener = ("listen_queue", f"tcp:127.0.0.1:{server.port}")
+        until(lambda: sink.resource("capacity", *listener))
+        sink.metrics.clear()
+        latencies = server.hammer(f"/sleep/{50 * capacity}/", clients=CLIENTS, rounds=2)
+        until(lambda: sum(p.count for p in sink.points("http.server.request.duration", **ROUTE)) >= len(latencies))
+    assert {point.value for point in sink.resource("capacity", *kind)} == {capacity}
+    assert max(point.value for point in sink.resource("busy.max", *kind)) == capacity
+    waiting = max(point.value for point in sink.resource("waiting.max", *listener))
+    assert CLIENTS - capacity - 2 <= waiting <= CLIENTS
+    queue_and_service_are_the_latency(sink, latencies)
+    waits = sink.resource("wait", *kind)
+    assert sum(point.count for point in waits) >= len(latencies)
+    assert sum(point.value for point in sink.resource("saturated_time", *kind)) > 0.3
+    assert not sink.points("tidemark.agent.adapter_errors")
+
+
+def test_granian_shows_its_threads_and_the_queue_before_them(sink: Sink) -> None:
+    pool = ("thread_pool", "granian")
+    metrics = ["--metrics", "--metrics-scrape-interval", "1", "--metrics-port", str(free_port())]
+    with running([*GRANIAN, *metrics], sink) as server:
+        until(lambda: sink.resource("waiting", *pool))
+        sink.metrics.clear()
+        server.hammer("/sleep/400/", clients=CLIENTS, rounds=2)
+        until(lambda: any(point.value == CLIENTS - THREADS for point in sink.resource("waiting.max", *pool)))
+        server.stop()
+    assert {point.value for point in sink.resource("capacity", *pool)} == {THREADS}
+    assert max(point.value for point in sink.resource("busy.max", *pool)) == THREADS
+    assert (
+        max(point.value for point in sink.points("tidemark.connections", tidemark__connection__kind="http"))
+        >= CLIENTS - 1
+    )
+    backlog = sink.resource("capacity", "listen_queue", f"tcp:127.0.0.1:{server.port}")
+    assert {point.attributes["tidemark.resource.scope"] for point in backlog} == {"process"}
+    assert not sink.resource("wait", *pool)
+
+
+def test_granian_without_its_metrics_has_no_queue(sink: Sink) -> None:
+    with running(GRANIAN, sink) as server:
+        until(lambda: sink.resource("busy", "thread_pool", "granian"))
+        server.stop()
+    assert not sink.resource("waiting", "thread_pool", "granian")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(SERVERS["daphne"], id="daphne"),
+        pytest.param(SERVERS["hypercorn"], id="hypercorn"),
+        pytest.param(
+            ["-m", "granian", "--interface", "asginl", "--host", "127.0.0.1", "--port", "{port}", ASGI], id="granian"
+        ),
+        pytest.param([*gunicorn("--worker-class", "asgi")[:-1], ASGI], id="gunicorn-asgi"),
+    ],
+)
+def test_an_asgi_server_shows_its_loop_its_socket_and_who_stood_in_it_while_the_loop_was_blocked(
+    sink: Sink, command: list[str]
+) -> None:
+    loop = ("event_loop", "asyncio")
+
+    def queued() -> float:
+        points = sink.points("tidemark.http.server.queue.duration", tidemark__queue__source="tcp_info", http__route="/")
+        return max((point.high for point in points), default=0.0)
+
+    with running(command, sink) as server:
+        until(lambda: sink.resource("busy", *loop))
+        until(lambda: sink.resource("capacity", "listen_queue", f"tcp:127.0.0.1:{server.port}"))
+
+        def ask_while_blocked() -> bool:
+            blocker = threading.Thread(target=server.get, args=("/block/600/",))
+            blocker.start()
+            blocker.join(0.2)
+            latency = server.get("/")[2]
+            blocker.join()
+            return latency > 0.3
+
+        until(ask_while_blocked)
+        until(lambda: queued() > 0.3)
+        until(lambda: max(point.high for point in sink.resource("wait", *loop)) > 0.3)
+    assert queued() < 1
+    assert {point.value for point in sink.resource("capacity", *loop)} == {1}
+    assert not sink.points("tidemark.agent.errors")
+    assert not sink.points("tidemark.agent.adapter_errors")
