@@ -30,8 +30,48 @@ describe("repeated statements", () => {
       }
     });
     expect(events).toHaveLength(1);
-    expect(events[0]?.body).toBe("/orders ran SELECT lines 7 times, one after the other");
+    expect(events[0]?.body).toBe("/orders ran SELECT lines 7 times (3.5 ms), one after the other");
+    expect(events[0]?.attributes).toMatchObject({ "tidemark.db.repeats": 7, "tidemark.db.repeats.time": 0.0035 });
     expect(events[0]?.attributes["tidemark.db.site"]).toMatch(/repeated-statements\.test\.ts:\d+ loadLines$/);
+  });
+
+  it("are told by the place of each route", () => {
+    const lines = statement();
+    const events: AgentEvent[] = [];
+    const repeated = new RepeatedStatements(new SeriesTable(new Control()), (event) => events.push(event));
+    for (const route of ["/first", "/second"]) {
+      const context = new RequestContext({ route: { path: route } } as unknown as IncomingMessage, 0);
+      for (let run = 0; run < 5; run++) {
+        context.queryStarted(run, lines);
+        context.queryEnded(run + 0.5, lines);
+      }
+      repeated.check(context, route);
+    }
+    expect(events.map(({ attributes }) => attributes["http.route"])).toEqual(["/first", "/second"]);
+  });
+
+  it("do not count when a pool hands out connections one by one to what was asked at once", () => {
+    const lines = statement();
+    const events = check((context) => {
+      for (let run = 0; run < 20; run++) context.waitStarted(0);
+      for (let run = 0; run < 20; run++) {
+        context.waitEnded(run);
+        context.queryStarted(run, lines);
+        context.queryEnded(run + 0.5, lines);
+      }
+    });
+    expect(events).toEqual([]);
+  });
+
+  it("do not count as transactions", () => {
+    const begin = { text: "BEGIN", operation: "BEGIN", summary: "BEGIN" };
+    const events = check((context) => {
+      for (let run = 0; run < 7; run++) {
+        context.queryStarted(run, begin);
+        context.queryEnded(run + 0.5, begin);
+      }
+    });
+    expect(events).toEqual([]);
   });
 
   it("do not count when they run side by side, nor below five", () => {

@@ -26,7 +26,7 @@ checkNode();
 await installNodePackages();
 await build();
 if (what !== "start") await installPython();
-if (what === "test") await installKernelCompiler();
+if (what === "test") await installTestPackages();
 
 function checkNode() {
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
@@ -46,19 +46,19 @@ async function installNodePackages() {
   writeFileSync(stamp, wanted);
 }
 
-/** A hundred megabytes that only the test of the ingest's kernel needs: apart from the workspaces. */
-async function installKernelCompiler() {
-  const kernel = join("services", "ingest", "kernel");
-  const stamp = join(root, kernel, "node_modules", ".tidemark-stamp");
-  const wanted = hash([join(kernel, "package-lock.json")], []);
+/** Packages that only tests need, in folders of their own apart from the workspaces: the demo does without them. */
+async function installTestPackages() {
+  const compiler = "Installing the compiler of the ingest's kernel";
+  await installApart(compiler, join("services", "ingest", "kernel"));
+  const drivers = "Installing the database drivers of the Node agent's tests";
+  await installApart(drivers, join("collectors", "node", "test", "drivers"));
+}
+
+async function installApart(title, folder) {
+  const stamp = join(root, folder, "node_modules", ".tidemark-stamp");
+  const wanted = hash([join(folder, "package-lock.json")], []);
   if (read(stamp) === wanted) return;
-  await run("Installing the compiler of the ingest's kernel", "npm", [
-    "ci",
-    "--prefix",
-    kernel,
-    "--no-audit",
-    "--no-fund",
-  ]);
+  await run(title, "npm", ["ci", "--prefix", folder, "--no-audit", "--no-fund"]);
   writeFileSync(stamp, wanted);
 }
 

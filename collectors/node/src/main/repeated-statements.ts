@@ -1,11 +1,14 @@
 import type { AgentEvent } from "../shared/messages.ts";
 import type { Value } from "../shared/value.ts";
 import type { Statement } from "./databases/statement.ts";
-import { REPEATED_RUNS, type RequestContext } from "./request-context.ts";
+import { REPEATED_RUNS, type RequestContext, type Runs } from "./request-context.ts";
 import type { SeriesTable } from "./series.ts";
 
 const EVENT_EVERY_MS = 60_000;
 const MAX_KEYS = 1000;
+const MS_PER_S = 1000;
+/** Statements that frame others: what they frame is what is repeated. */
+const TRANSACTIONS = new Set(["BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "SET"]);
 
 /** Finds requests that ran one statement many times; runs side by side are a fan-out and do not count. */
 export class RepeatedStatements {
@@ -21,15 +24,15 @@ export class RepeatedStatements {
   /** To be called when a request ends; answers whether it repeated a statement. */
   check(context: RequestContext, route: string | undefined): boolean {
     let repeated = false;
-    for (const [statement, { sequential, site }] of context.statements) {
-      if (sequential < REPEATED_RUNS) continue;
+    for (const [statement, runs] of context.statements) {
+      if (runs.sequential < REPEATED_RUNS || TRANSACTIONS.has(statement.operation)) continue;
       repeated = true;
-      this.#found(statement, sequential, route, site);
+      this.#found(statement, runs, route);
     }
     return repeated;
   }
 
-  #found(statement: Statement, runs: number, route: string | undefined, site: string | undefined): void {
+  #found(statement: Statement, { sequential, totalMs, site }: Runs, route: string | undefined): void {
     const attributes = {
       "db.query.summary": statement.summary,
       ...(route === undefined ? {} : { "http.route": route }),
@@ -50,8 +53,8 @@ export class RepeatedStatements {
     this.#emit({
       name: "tidemark.db.n_plus_one",
       timeMs: Date.now(),
-      body: `${route ?? "a request"} ran ${statement.summary} ${runs} times, one after the other`,
-      attributes,
+      body: `${route ?? "a request"} ran ${statement.summary} ${sequential} times (${totalMs.toFixed(1)} ms), one after the other`,
+      attributes: { ...attributes, "tidemark.db.repeats": sequential, "tidemark.db.repeats.time": totalMs / MS_PER_S },
     });
   }
 }

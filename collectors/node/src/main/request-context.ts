@@ -1,10 +1,13 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { IncomingMessage } from "node:http";
 import type { Statement } from "./databases/statement.ts";
-import { siteOf } from "./statement-site.ts";
+import { routeOf } from "./http-route.ts";
+import { callSite, freshSite, siteOf } from "./statement-site.ts";
 
 /** Statements of one request that are told apart. */
 const MAX_STATEMENTS = 200;
+/** Stacks one request may cost. */
+const MAX_ENTRIES = 8;
 /** Runs of one statement, one after the other in one request, from which they count as N+1. */
 export const REPEATED_RUNS = 5;
 
@@ -42,9 +45,14 @@ export interface Phases {
   readonly view: number;
 }
 
-interface Runs {
+/** How often one request ran a statement. */
+export interface Runs {
   inFlight: number;
   sequential: number;
+  /** Start of the last run. */
+  startedMs: number;
+  /** Of all runs; of runs side by side, from the last one's start. */
+  totalMs: number;
   site: string | undefined;
 }
 const NONE: ReadonlyMap<Statement, Runs> = new Map();
@@ -58,6 +66,9 @@ export class RequestContext {
   /** Whether it asked a cache. */
   cached = false;
   #statements: Map<Statement, Runs> | undefined = undefined;
+  /** Places to look at that ask for a statement, and the last one seen. */
+  #entriesToSee = 0;
+  #entry: string | undefined = undefined;
   #changedMs: number;
   #queriesInFlight = 0;
   #cachesInFlight = 0;
@@ -77,6 +88,15 @@ export class RequestContext {
     return this.#statements ?? NONE;
   }
 
+  /**
+   * To be called where the application asks for a statement that a driver runs later, off its stack: through a pool,
+   * by a query builder. Looks at that place only when a statement is about to count as repeated.
+   */
+  asked(): void {
+    if (this.#entriesToSee === 0) return;
+    this.#entriesToSee -= 1;
+    this.#entry = callSite();
+  }
   queryStarted(nowMs: number, statement: Statement): void {
     this.#advance(nowMs);
     this.#queriesInFlight += 1;
@@ -85,20 +105,29 @@ export class RequestContext {
     let runs = this.#statements.get(statement);
     if (runs === undefined) {
       if (this.#statements.size >= MAX_STATEMENTS) return;
-      runs = { inFlight: 0, sequential: 0, site: undefined };
+      runs = { inFlight: 0, sequential: 0, startedMs: 0, totalMs: 0, site: undefined };
       this.#statements.set(statement, runs);
     }
-    if (runs.inFlight === 0) {
-      runs.sequential += 1;
-      if (runs.sequential === REPEATED_RUNS) runs.site = siteOf(statement);
-    }
+    // A request that also waits for further connections has asked for several runs at once: a pool hands them out.
+    if (runs.inFlight === 0 && this.#waitsInFlight === 0) this.#runAlone(statement, runs);
     runs.inFlight += 1;
+    runs.startedMs = nowMs;
+  }
+  #runAlone(statement: Statement, runs: Runs): void {
+    runs.sequential += 1;
+    if (runs.sequential === REPEATED_RUNS - 1) {
+      this.#entriesToSee = freshSite(statement, routeOf(this.request)) === undefined ? MAX_ENTRIES : 0;
+    } else if (runs.sequential === REPEATED_RUNS) {
+      runs.site = siteOf(statement, routeOf(this.request), this.#entry);
+    }
   }
   queryEnded(nowMs: number, statement: Statement): void {
     this.#advance(nowMs);
     this.#queriesInFlight -= 1;
     const runs = this.statements.get(statement);
-    if (runs !== undefined) runs.inFlight -= 1;
+    if (runs === undefined) return;
+    runs.inFlight -= 1;
+    runs.totalMs += nowMs - runs.startedMs;
   }
   cacheStarted(nowMs: number): void {
     this.#advance(nowMs);

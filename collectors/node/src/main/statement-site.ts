@@ -7,24 +7,48 @@ import { stack } from "./describe.ts";
 const FRESH_MS = 60_000;
 const OWN_DIRECTORY = fileURLToPath(new URL("..", import.meta.url));
 
-const sites = new WeakMap<Statement, { readonly site: string | undefined; readonly atMs: number }>();
+/** Routes a statement is looked up for; further ones share one place. */
+const MAX_ROUTES = 50;
+
+interface Site {
+  readonly site: string | undefined;
+  readonly atMs: number;
+}
+const sites = new WeakMap<Statement, Map<string | undefined, Site>>();
 
 /**
- * Where the application asks for a statement: `src/orders.js:12 loadLines`, with the path from the working
+ * Where the application asks for a statement on a route: `src/orders.js:12 loadLines`, with the path from the working
  * directory; undefined when no frame is the application's. Only to be called for a statement that has been repeated:
- * it takes a stack, and that of a statement at most once a minute.
+ * it takes a stack, for a statement and route at most once a minute. `entry` is what {@link callSite} found where the
+ * application last asked for anything, for drivers that run a statement off its stack.
  */
-export function siteOf(statement: Statement): string | undefined {
-  const nowMs = performance.now();
-  const known = sites.get(statement);
-  if (known !== undefined && nowMs - known.atMs < FRESH_MS) return known.site;
-  const site = findSite();
-  sites.set(statement, { site, atMs: nowMs });
+export function siteOf(statement: Statement, route: string | undefined, entry: string | undefined): string | undefined {
+  const known = freshSite(statement, route);
+  if (known !== undefined) return known.site;
+  let ofStatement = sites.get(statement);
+  if (ofStatement === undefined) {
+    ofStatement = new Map();
+    sites.set(statement, ofStatement);
+  }
+  const site = findSite(siteOf) ?? entry;
+  const key = ofStatement.has(route) || ofStatement.size < MAX_ROUTES ? route : undefined;
+  ofStatement.set(key, { site, atMs: performance.now() });
   return site;
 }
 
-function findSite(): string | undefined {
-  for (const { file, line, function: name } of stack(siteOf)) {
+/** What {@link siteOf} answers without a stack; undefined when it needs one. */
+export function freshSite(statement: Statement, route: string | undefined): Site | undefined {
+  const known = sites.get(statement)?.get(route);
+  return known !== undefined && performance.now() - known.atMs < FRESH_MS ? known : undefined;
+}
+
+/** The application's frame that runs now. Takes a stack. */
+export function callSite(): string | undefined {
+  return findSite(callSite);
+}
+
+function findSite(above: (...parameters: never[]) => unknown): string | undefined {
+  for (const { file, line, function: name } of stack(above)) {
     const path = file.startsWith("file:") ? fileURLToPath(file) : file;
     if (path === "" || path.startsWith("node:") || /[\\/]node_modules[\\/]/.test(path)) continue;
     if (path.startsWith(OWN_DIRECTORY)) continue;

@@ -3,13 +3,13 @@ import type { ModuleLoads } from "../module-loads.ts";
 import type { RequestContexts } from "../request-context.ts";
 import type { SeriesTable } from "../series.ts";
 import { followIoredis } from "./ioredis.ts";
+import { followKnex } from "./knex.ts";
 import { followMongodb } from "./mongodb.ts";
 import { followMysql2 } from "./mysql2.ts";
 import { followNodeRedis } from "./node-redis.ts";
 import { Operations } from "./operations.ts";
 import { followPg } from "./pg.ts";
 import { Pools } from "./pool.ts";
-import { followTarn } from "./tarn.ts";
 
 /** Waits for the database drivers that the application loads, and times what it does with them. */
 export function followDatabases(
@@ -20,7 +20,7 @@ export function followDatabases(
 ): Pools {
   const pools = new Pools(series, control, contexts);
   const parts = { loads, contexts, pools, operations: new Operations(series, control, contexts) };
-  for (const follow of [followPg, followMysql2, followTarn, followMongodb, followIoredis, followNodeRedis]) {
+  for (const follow of [followPg, followMysql2, followKnex, followMongodb, followIoredis, followNodeRedis]) {
     follow(parts);
   }
   return pools;

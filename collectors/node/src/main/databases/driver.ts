@@ -1,4 +1,4 @@
-import type { ModuleLoads } from "../module-loads.ts";
+import { type AnyFunction, type ModuleLoads, wrapMethod } from "../module-loads.ts";
 import type { RequestContexts } from "../request-context.ts";
 import type { Operations } from "./operations.ts";
 import type { Pools } from "./pool.ts";
@@ -21,4 +21,19 @@ export function callbackWith(contexts: RequestContexts, callback: Callback, ende
     ended(error, ...results);
     return bound.call(this, error, ...results);
   };
+}
+
+/** Tells the request each time the application calls one of these methods, which run a statement only later. */
+export function tellAsked(owner: unknown, names: readonly string[], { operations }: DriverParts): void {
+  for (const name of names) {
+    wrapMethod(
+      owner,
+      name,
+      (ask: AnyFunction): AnyFunction =>
+        function (this: unknown, ...parameters) {
+          operations.asked();
+          return ask.apply(this, parameters);
+        },
+    );
+  }
 }

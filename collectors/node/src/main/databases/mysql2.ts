@@ -1,5 +1,5 @@
 import { type AnyFunction, wrapMethod } from "../module-loads.ts";
-import { type Callback, callbackWith, type DriverParts } from "./driver.ts";
+import { type Callback, callbackWith, type DriverParts, tellAsked } from "./driver.ts";
 import { call, type OperationEnded, type System } from "./operations.ts";
 import type { PoolKind } from "./pool.ts";
 import { Statements } from "./statement.ts";
@@ -63,6 +63,7 @@ export function followMysql2(parts: DriverParts): void {
     loaded: (pool) => {
       if (!hasOwn(pool, "_removeConnection")) return;
       if (wrapMethod(pool, "getConnection", (get) => timedGet(get, parts))) contexts.enabled = true;
+      tellAsked(pool, ["query", "execute"], parts);
     },
   });
 }

@@ -35,6 +35,15 @@ export class Operations {
     this.#contexts = contexts;
   }
 
+  /** To be called where the application asks for a statement that runs later. Never throws. */
+  asked(): void {
+    try {
+      this.#contexts.current?.asked();
+    } catch {
+      this.#control.countError();
+    }
+  }
+
   /** To be called when an operation starts; undefined when it cannot be timed. `target` is asked at its end. */
   started(system: System, describe: () => Statement, target: () => Target): OperationEnded | undefined {
     try {

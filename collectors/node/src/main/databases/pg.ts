@@ -1,5 +1,5 @@
 import { type AnyFunction, wrapMethod } from "../module-loads.ts";
-import { type Callback, callbackWith, type DriverParts } from "./driver.ts";
+import { type Callback, callbackWith, type DriverParts, tellAsked } from "./driver.ts";
 import { call, observed, type System } from "./operations.ts";
 import type { PoolKind } from "./pool.ts";
 import { Statements } from "./statement.ts";
@@ -56,6 +56,7 @@ export function followPg(parts: DriverParts): void {
     file: "pg-pool",
     loaded: (pool) => {
       if (wrapMethod(pool, "connect", (connect) => timedConnect(connect, parts))) contexts.enabled = true;
+      tellAsked(pool, ["query"], parts);
     },
   });
 }

@@ -1,5 +1,5 @@
 import { type AnyFunction, wrapMethod } from "../module-loads.ts";
-import type { DriverParts } from "./driver.ts";
+import { type DriverParts, tellAsked } from "./driver.ts";
 import type { PoolKind } from "./pool.ts";
 
 interface TarnPool {
@@ -26,8 +26,17 @@ const tarnPool: PoolKind<TarnPool> = {
   }),
 };
 
-/** Times every wait for a connection of knex, whose pool is `tarn` and not the driver's own. */
-export function followTarn({ loads, contexts, pools }: DriverParts): void {
+/**
+ * Times every wait for a connection of knex, whose pool is `tarn` and not the driver's own; its statements are timed
+ * in the driver, and asked for where the application begins to build them.
+ */
+export function followKnex(parts: DriverParts): void {
+  const { loads, contexts, pools } = parts;
+  loads.awaitFile({
+    within: "knex",
+    file: "client",
+    loaded: (client) => tellAsked(client, ["queryBuilder", "raw"], parts),
+  });
   loads.awaitFile({
     within: "knex",
     file: "tarn",

@@ -1,0 +1,131 @@
+import { readFileSync } from "node:fs";
+import { type Postgres, startPostgres } from "@tidemark/lab";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type AgentProcess, addressOf, runWithAgent, until } from "../agent-process.ts";
+import { merge, type Sink, startSink } from "../otlp-sink.ts";
+
+const APP = new URL("../drivers/orders.mjs", import.meta.url);
+const LINES = 7;
+const VISITS = 3;
+/** Where each page asks for its lines, as text of the line. */
+const REPEATING = {
+  "/pool": ["for (const line of lines) await pool.query(SQL, [line]);", "oneByOne"],
+  "/client": ["for (const line of lines) await client.query(SQL, [line]);", "onOneClient"],
+  "/callbacks": ["pool.query(SQL, [line], (error) =>", "byCallbacks"],
+  "/knex": ['for (const id of lines) await builder("books")', "byKnex"],
+} as const;
+const QUIET = { "/fan-out": LINES, "/knex-fan-out": LINES, "/few": 2, "/none": 0, "/wrong": 1 } as const;
+
+describe("pages that read a real PostgreSQL through pg and through knex", () => {
+  let postgres: Postgres;
+  let sink: Sink;
+  let app: AgentProcess;
+
+  beforeAll(async () => {
+    [postgres, sink] = await Promise.all([startPostgres(), startSink()]);
+    app = runWithAgent("../drivers/orders.mjs", sink.url, {
+      POSTGRES_URL: postgres.databaseUrl,
+      TIDEMARK_TRACE_RATIO: "0",
+    });
+    const url = await addressOf(app);
+    for (let visit = 0; visit < VISITS; visit++) {
+      for (const path of Object.keys({ ...REPEATING, ...QUIET })) {
+        await fetch(url + path).then((response) => response.text());
+      }
+    }
+    await until("every visit is told", () => requests("/wrong") === VISITS && requests("/none") === VISITS);
+    await until("the last kept trace is sent", () => traces("/knex").length === VISITS);
+  });
+  afterAll(async () => {
+    await app.stop();
+    await Promise.all([postgres.stop(), sink.close()]);
+  });
+
+  const queries = (route: string) => merge(sink.select("tidemark.db.queries_per_request", { "http.route": route }));
+  const requests = (route: string) => queries(route).count;
+  const traces = (route: string) =>
+    sink.spans.filter(({ kind, attributes }) => kind === 2 && attributes["http.route"] === route);
+  const lineOf = (text: string) =>
+    readFileSync(APP, "utf8")
+      .split("\n")
+      .findIndex((line) => line.includes(text)) + 1;
+
+  it.each(Object.entries(REPEATING))("names %s once, with its count, price and line", (route, [code, name]) => {
+    const findings = sink.logs.filter(
+      (log) => log.event === "tidemark.db.n_plus_one" && log.attributes["http.route"] === route,
+    );
+    expect(findings).toHaveLength(1);
+    const { attributes, body } = findings[0]!;
+    expect(attributes["tidemark.db.site"]).toBe(`drivers/orders.mjs:${lineOf(code)} ${name}`);
+    expect(attributes["tidemark.db.repeats"]).toBe(LINES);
+    expect(attributes["tidemark.db.repeats.time"]).toBeGreaterThan(0);
+    expect(attributes["tidemark.db.repeats.time"]).toBeLessThan(1);
+    expect(body).toMatch(
+      new RegExp(`^${route} ran SELECT books ${LINES} times \\([\\d.]+ ms\\), one after the other$`),
+    );
+    const counted = sink.select("tidemark.db.n_plus_one", { "http.route": route });
+    expect(counted.reduce((sum, { value }) => sum + value, 0)).toBe(VISITS);
+  });
+
+  it("stays silent on what runs side by side, and on few statements", () => {
+    const routes = sink.logs
+      .filter(({ event }) => event === "tidemark.db.n_plus_one")
+      .map((log) => log.attributes["http.route"]);
+    expect(routes.sort()).toEqual(Object.keys(REPEATING).sort());
+    expect(new Set(sink.select("tidemark.db.n_plus_one").map(({ attributes }) => attributes["http.route"])).size).toBe(
+      Object.keys(REPEATING).length,
+    );
+  });
+
+  it.each([
+    ...Object.keys(REPEATING).map((route) => [route, route === "/client" ? LINES + 2 : LINES] as const),
+    ...Object.entries(QUIET),
+  ])("counts the statements of a request to %s: %i", (route, count) => {
+    const { count: visits, sum, max } = queries(route);
+    expect([visits, sum]).toEqual([VISITS, VISITS * count]);
+    if (count > 0) expect(max).toBe(count);
+  });
+
+  it("times every statement by route, without its values, and a failed one by its SQLSTATE", () => {
+    const durations = "db.client.operation.duration";
+    const statements = (route: string) =>
+      merge(sink.select(durations, { "http.route": route, "db.query.summary": "SELECT books" }));
+    for (const route of ["/pool", "/client", "/callbacks", "/knex", "/fan-out", "/knex-fan-out"]) {
+      expect(statements(route).count, route).toBe(VISITS * LINES);
+    }
+    expect(merge(sink.select(durations, { "http.route": "/wrong", "error.type": "42703" })).count).toBe(VISITS);
+    const texts = new Set(sink.select(durations).map(({ attributes }) => attributes["db.query.text"]));
+    expect([...texts]).toContain('select "id", "title" from "books" where "id" = $1 limit $2');
+  });
+
+  it("times the waits for knex's pool as well as those for pg's", () => {
+    const waits = (name: string) =>
+      merge(sink.select("db.client.connection.wait_time", { "db.client.connection.pool.name": name })).count;
+    expect(waits("knex")).toBe(2 * VISITS * LINES);
+    // Three pages ask for each statement, one for the whole page, one twice, one once.
+    expect(waits("tidemark_shop")).toBe(VISITS * (3 * LINES + 1 + 2 + 1));
+  });
+
+  it("sends the traces of repeated statements whole, failed ones too, and no others at a ratio of zero", () => {
+    for (const route of Object.keys(REPEATING)) {
+      const roots = traces(route);
+      expect(roots).toHaveLength(VISITS);
+      for (const { traceId, attributes } of roots) {
+        const inTrace = sink.spans.filter((span) => span.traceId === traceId);
+        const selects = inTrace.filter((span) =>
+          String(span.attributes["db.query.text"] ?? span.attributes["db.statement"]).match(/^select/i),
+        );
+        expect(selects, route).toHaveLength(LINES);
+        expect(attributes["tidemark.db.queries"]).toBe(route === "/client" ? LINES + 2 : LINES);
+        expect(attributes["tidemark.db.duration_ms"]).toBeGreaterThan(0);
+      }
+    }
+    expect(traces("/wrong")).toHaveLength(VISITS);
+    for (const route of ["/fan-out", "/knex-fan-out", "/few", "/none"]) expect(traces(route), route).toEqual([]);
+  });
+
+  it("counts no error of its own", () => {
+    expect(sink.select("tidemark.agent.errors").filter(({ value }) => value !== 0)).toEqual([]);
+    expect(app.output().stderr.replace(/^.*no_such_column[\s\S]*$/m, "")).toBe("");
+  });
+});

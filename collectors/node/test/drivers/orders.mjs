@@ -1,0 +1,59 @@
+// A shop on PostgreSQL whose pages read order lines in different ways; prints its port as JSON.
+import express from "express";
+import knex from "knex";
+import pg from "pg";
+
+const LINES = 7;
+const SQL = "SELECT id, title FROM books WHERE id = $1";
+const connectionString = process.env.POSTGRES_URL;
+const pool = new pg.Pool({ connectionString, max: 4 });
+// With a version, knex does not ask for it on each new connection.
+const builder = knex({ client: "pg", version: "18", connection: connectionString, pool: { min: 0, max: 4 } });
+const lines = Array.from({ length: LINES }, (_, line) => line + 1);
+
+async function oneByOne() {
+  for (const line of lines) await pool.query(SQL, [line]);
+}
+async function onOneClient() {
+  const client = await pool.connect();
+  try {
+    await client.query("BEGIN");
+    for (const line of lines) await client.query(SQL, [line]);
+    await client.query("COMMIT");
+  } finally {
+    client.release();
+  }
+}
+function byCallbacks(done, rest = lines) {
+  const [line, ...others] = rest;
+  if (line === undefined) return done();
+  pool.query(SQL, [line], (error) => (error ? done(error) : byCallbacks(done, others)));
+}
+async function byKnex() {
+  for (const id of lines) await builder("books").where({ id }).first("id", "title");
+}
+
+const page = (read) => (_request, response, next) => read().then(() => response.json({ lines: LINES }), next);
+const app = express();
+app.get("/pool", page(oneByOne));
+app.get("/client", page(onOneClient));
+app.get("/callbacks", (_request, response, next) => byCallbacks((error) => (error ? next(error) : response.end())));
+app.get("/knex", page(byKnex));
+app.get(
+  "/fan-out",
+  page(() => Promise.all(lines.map((line) => pool.query(SQL, [line])))),
+);
+app.get(
+  "/knex-fan-out",
+  page(() => Promise.all(lines.map((id) => builder("books").where({ id }).first("id", "title")))),
+);
+app.get(
+  "/few",
+  page(async () => pool.query(SQL, [(await pool.query("SELECT max(id) FROM books")).rows[0].max])),
+);
+app.get("/none", (_request, response) => response.end());
+app.get(
+  "/wrong",
+  page(() => pool.query("SELECT no_such_column FROM books")),
+);
+const server = app.listen(0, "127.0.0.1", () => console.log(JSON.stringify(server.address())));
