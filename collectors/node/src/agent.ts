@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { MessageChannel, Worker } from "node:worker_threads";
+import { BroadcastChannel, MessageChannel, Worker } from "node:worker_threads";
 import { identify } from "./identity.ts";
 import { Connections } from "./main/connections.ts";
 import { followDatabases } from "./main/databases/databases.ts";
@@ -17,6 +17,8 @@ import type { AgentOptions, Environment } from "./options.ts";
 import { monotonicMs } from "./shared/clock.ts";
 import { Control } from "./shared/control.ts";
 import type { MessageToWorker, WorkerData } from "./shared/messages.ts";
+import { type RegistryMessage, registryName } from "./threads/messages.ts";
+import { followThreads } from "./threads/thread-news.ts";
 import { type ActiveSpan, startTracing } from "./traces/tracing.ts";
 
 const EXIT_FLUSH_MS = 500;
@@ -68,6 +70,7 @@ export function startAgent(options: AgentOptions, environment: Environment): Age
     followFastify(guard),
     observeGarbageCollection(series, control, guard),
     loads.start(),
+    followThreads(guard, (news) => thread.post({ thread: news })),
     startLoopTicker(
       control,
       guard,
@@ -157,6 +160,9 @@ class AgentThread {
   stop(): void {
     const worker = this.#worker;
     this.#worker = undefined;
+    const threads = new BroadcastChannel(registryName());
+    threads.postMessage({ ask: "stop" } satisfies RegistryMessage);
+    threads.close();
     void worker?.terminate();
   }
 

@@ -58,7 +58,8 @@ export const POINT_ATTRIBUTES = [
   {
     name: "tidemark.resource.name",
     type: "string",
-    brief: "Which one: `main`, `fast` and `slow` (libuv lanes), `gunicorn-gthread`, a database alias, a listener.",
+    brief:
+      "Which one: `main`, `worker/resize` (a worker thread), `fast` and `slow` (libuv lanes), `gunicorn-gthread`, a database alias, a listener.",
   },
   {
     name: "tidemark.resource.scope",
@@ -138,7 +139,11 @@ export const POINT_ATTRIBUTES = [
     brief: "Running, or ready and waiting for a core.",
     values: ["running", "runqueue"],
   },
-  { name: "tidemark.thread.role", type: "string", brief: "`main`, `worker-<id>`, `agent`." },
+  {
+    name: "tidemark.thread.role",
+    type: "string",
+    brief: "`main`, `agent`, or a worker thread by the name of its resource: `worker/resize`.",
+  },
   { name: "tidemark.dropped.reason", type: "string", brief: "Why the agent lost data." },
   {
     name: "tidemark.stall.reason",

@@ -592,6 +592,15 @@ const node: readonly Metric[] = [
     source: OTEL_NODE,
   },
   {
+    name: "tidemark.application.threads",
+    instrument: "updowncounter",
+    unit: "{thread}",
+    attributes: [],
+    runtimes: NODE,
+    brief: "Worker threads of the application, also those past the 16 whose event loops are probed.",
+    source: "The agent's preload, which runs in each of them.",
+  },
+  {
     name: "tidemark.eventloop.blocks",
     instrument: "counter",
     unit: "{block}",
@@ -604,9 +613,9 @@ const node: readonly Metric[] = [
     name: "v8js.gc.duration",
     instrument: "exponential_histogram",
     unit: "s",
-    attributes: ["v8js.gc.type"],
+    attributes: ["v8js.gc.type", "tidemark.thread.role"],
     runtimes: NODE,
-    brief: "Garbage-collection pauses, every one.",
+    brief: "Garbage-collection pauses, every one. Without a thread role: of the main thread.",
     source: OTEL_NODE,
   },
   {

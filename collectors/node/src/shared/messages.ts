@@ -1,6 +1,7 @@
 import type { MessagePort } from "node:worker_threads";
 import type { Identity } from "../identity.ts";
 import type { AgentOptions } from "../options.ts";
+import type { ThreadNews } from "../threads/messages.ts";
 import type { PlainSpan } from "./span.ts";
 
 export type Attributes = Readonly<Record<string, string | number | boolean>>;
@@ -27,6 +28,7 @@ export type MessageToWorker =
   | HeapSpaces
   | { readonly flush: true }
   | { readonly event: AgentEvent }
+  | { readonly thread: ThreadNews }
   | { readonly spans: readonly PlainSpan[] };
 
 /** An event for the logs, from either thread. */

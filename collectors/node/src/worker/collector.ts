@@ -2,10 +2,11 @@ import { type Control, DELAY_STATISTICS } from "../shared/control.ts";
 import { Histogram, HistogramReader } from "../shared/histogram.ts";
 import type { WorkerData } from "../shared/messages.ts";
 import { ApplicationSeries } from "./application-series.ts";
+import type { ApplicationThreads } from "./application-threads.ts";
 import { Batch, Differences, resource } from "./batch.ts";
 import { ConnectionSlope } from "./connection-slope.ts";
+import { EventLoopPoints } from "./event-loop-points.ts";
 import type { LoopProbe } from "./loop-probe.ts";
-import { LoopTimeReader } from "./loop-time.ts";
 import type { PoolProbe } from "./pool-probe.ts";
 import { PoolThreads } from "./pool-threads.ts";
 import { openFileDescriptors, processStatus } from "./process-memory.ts";
@@ -16,7 +17,6 @@ import type { Watchdog } from "./watchdog.ts";
 const MS_PER_S = 1000;
 const US_PER_S = 1e6;
 
-const LOOP = resource("event_loop", "main");
 const CPU = resource("cpu", "main");
 const MEMORY_TYPE = "rss_anon";
 
@@ -26,6 +26,7 @@ export interface Instruments {
   readonly lanes: readonly PoolProbe[];
   readonly cpu: MainThreadCpu;
   readonly watchdog: Watchdog;
+  readonly threads: ApplicationThreads;
 }
 
 /** Brings together what the probes, the operating system and the application thread know, once per export. */
@@ -38,8 +39,8 @@ export class Collector {
   readonly #control: Control;
   readonly #loop: LoopProbe;
   readonly #lanes: readonly { probe: PoolProbe; reader: HistogramReader; capacity: number }[];
-  readonly #loopReader: HistogramReader;
-  readonly #loopTime: LoopTimeReader;
+  readonly #eventLoopPoints: EventLoopPoints;
+  readonly #threads: ApplicationThreads;
   readonly #poolThreads: PoolThreads;
   readonly #cpu: MainThreadCpu;
   readonly #watchdog: Watchdog;
@@ -50,18 +51,18 @@ export class Collector {
   readonly #thread = ownThread();
   #delayEpoch = 0;
 
-  constructor(data: WorkerData, control: Control, { loop, lanes, cpu, watchdog }: Instruments) {
+  constructor(data: WorkerData, control: Control, { loop, lanes, cpu, watchdog, threads }: Instruments) {
     this.#control = control;
     this.#loop = loop;
     this.heapSpaces = data.heapSpaces;
-    const threads = data.threadPoolSize;
+    const poolSize = data.threadPoolSize;
     this.#lanes = lanes.map((probe) => ({
       probe,
       reader: new HistogramReader(probe.waits),
-      capacity: probe.lane === "fast" ? threads : (threads + 1) >> 1, // source: libuv, src/threadpool.c
+      capacity: probe.lane === "fast" ? poolSize : (poolSize + 1) >> 1, // source: libuv, src/threadpool.c
     }));
-    this.#loopReader = new HistogramReader(loop.waits);
-    this.#loopTime = new LoopTimeReader(control);
+    this.#eventLoopPoints = new EventLoopPoints("main", control, loop);
+    this.#threads = threads;
     this.#poolThreads = new PoolThreads(control);
     this.#cpu = cpu;
     this.#watchdog = watchdog;
@@ -88,6 +89,7 @@ export class Collector {
     this.#memory(batch);
     this.#process(batch);
     this.application.read(batch, epoch);
+    this.#threads.collect(batch);
     this.#self(batch, epoch);
     return batch;
   }
@@ -109,18 +111,7 @@ export class Collector {
   }
 
   #eventLoop(batch: Batch, epoch: number): void {
-    batch.add("tidemark.resource.capacity", LOOP, 1);
-    batch.add("tidemark.resource.wait", LOOP, this.#loopReader.read(epoch));
-    batch.add("tidemark.resource.stall_age", LOOP, this.#loop.oldestAgeMs / MS_PER_S);
-    const time = this.#loopTime.read();
-    const role = { "tidemark.thread.role": "main" };
-    if (time !== undefined) {
-      batch.add("tidemark.resource.busy", LOOP, time.utilization);
-      batch.add("tidemark.resource.busy.max", LOOP, time.blocked ? 1 : this.#control.busyMax(epoch));
-      batch.add("nodejs.eventloop.utilization", role, time.utilization);
-      batch.add("nodejs.eventloop.time", { "nodejs.eventloop.state": "active", ...role }, time.active);
-      batch.add("nodejs.eventloop.time", { "nodejs.eventloop.state": "idle", ...role }, time.idle);
-    }
+    this.#eventLoopPoints.collect(batch, epoch);
     for (const [index, { attributes, count }] of this.#watchdog.blocks.entries()) {
       batch.add("tidemark.eventloop.blocks", attributes, this.#differences.of(`block ${index}`, count));
     }
@@ -216,7 +207,7 @@ export class Collector {
       batch.add("tidemark.agent.dropped", attributes, this.#differences.of(`dropped ${reason}`, records));
     }
     for (const [part, errors] of [
-      ["application", this.#control.errors],
+      ["application", this.#control.errors + this.#threads.errors],
       ["worker", this.errors],
     ] as const) {
       const attributes = { "tidemark.agent.part": part };

@@ -1,4 +1,3 @@
-import type { MessagePort } from "node:worker_threads";
 import { monotonicMs } from "../shared/clock.ts";
 import { type Control, PROBE_SLOTS } from "../shared/control.ts";
 import { Histogram } from "../shared/histogram.ts";
@@ -8,6 +7,10 @@ const MS_PER_S = 1000;
 /** Told with each probe: age and number of the oldest unanswered one, and how late the probing thread was. */
 type OnProbe = (ageMs: number, sequence: number, latenessMs: number) => void;
 
+/** The way to the thread that answers. */
+interface ProbePort {
+  postMessage(sequence: number): void;
+}
 interface Sent {
   readonly sequence: number;
   readonly sentMs: number;
@@ -23,13 +26,13 @@ interface Sent {
 export class LoopProbe {
   readonly waits = new Histogram();
   readonly #control: Control;
-  readonly #port: MessagePort;
+  readonly #port: ProbePort;
   readonly #outstanding: Sent[] = [];
   readonly #onProbe: OnProbe;
   #sequence = 0;
   #unsentMs: number[] = [];
 
-  constructor(control: Control, port: MessagePort, onProbe: OnProbe) {
+  constructor(control: Control, port: ProbePort, onProbe: OnProbe) {
     this.#control = control;
     this.#port = port;
     this.#onProbe = onProbe;

@@ -1,6 +1,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { Control } from "../shared/control.ts";
 import type { AgentEvent, MessageToWorker, WorkerData } from "../shared/messages.ts";
+import { ApplicationThreads } from "./application-threads.ts";
 import { Collector } from "./collector.ts";
 import { Exporter } from "./exporter.ts";
 import { LoopProbe } from "./loop-probe.ts";
@@ -17,6 +18,8 @@ const TICK_MS = 250;
 const SPANS_MS = 2000;
 const MS_PER_S = 1000;
 const MAX_EVENTS = 200;
+/** Fewer than of the main thread: each wakes a thread that may have nothing else to do. */
+const THREAD_PROBES_PER_SECOND = 10;
 
 const data = workerData as WorkerData;
 const control = new Control(data.control);
@@ -29,7 +32,8 @@ const loop = new LoopProbe(control, data.probes, (ageMs, sequence, latenessMs) =
 );
 const lanes = (["fast", "slow"] as const).map((lane) => new PoolProbe(lane, control));
 const events: AgentEvent[] = [];
-const collector = new Collector(data, control, { loop, lanes, cpu, watchdog });
+const threads = new ApplicationThreads((body) => safely(body)(0, 0));
+const collector = new Collector(data, control, { loop, lanes, cpu, watchdog, threads });
 
 const exporter = new Exporter(options, {
   exported: (seconds) => collector.exportSeconds.record(seconds, control.epoch),
@@ -76,6 +80,7 @@ function receive(message: MessageToWorker): void {
   if ("series" in message) collector.application.add(message.series);
   else if ("heapSpaces" in message) collector.heapSpaces = message.heapSpaces;
   else if ("spans" in message) spans.add(message.spans);
+  else if ("thread" in message) threads.follow(message.thread);
   else if ("event" in message) {
     addEvent(message.event);
   } else {
@@ -95,6 +100,10 @@ clock.every(
 clock.atRandom(
   options.loopProbesPerSecond,
   safely((nowMs, latenessMs) => loop.probe(nowMs, latenessMs)),
+);
+clock.atRandom(
+  Math.min(THREAD_PROBES_PER_SECOND, options.loopProbesPerSecond),
+  safely((nowMs, latenessMs) => threads.probe(nowMs, latenessMs)),
 );
 // Both lanes at once: their answers come together, and wake this thread once.
 clock.atRandom(

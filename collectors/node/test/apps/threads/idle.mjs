@@ -1,0 +1,2 @@
+// A worker thread that has nothing to do.
+setInterval(() => {}, 1000);

@@ -1,0 +1,95 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type AgentProcess, PRELOAD, REGISTER_URL, runWithAgent, TEST_NODES, until } from "./agent-process.ts";
+import { type Sink, startSink } from "./otlp-sink.ts";
+
+/** In `code`: starts a worker thread that runs a file of `apps/threads`. */
+const START = `
+  import { Worker } from "node:worker_threads";
+  const thread = (file, options) => new Worker(new URL(file, "${new URL("apps/threads/", import.meta.url)}"), options);
+`;
+
+describe.each(TEST_NODES)("worker threads of the application under Node %s", (version, node) => {
+  let sink: Sink;
+  let program: AgentProcess;
+  const run = (code: string, environment: Record<string, string> = {}, preload = PRELOAD) => {
+    program = runWithAgent({ code: START + code }, sink.url, { TIDEMARK_TRACES: "0", ...environment }, preload, node);
+    return program;
+  };
+  const loops = (afterMs = 0) => {
+    const busy = sink.select("tidemark.resource.busy", { "tidemark.resource.kind": "event_loop" });
+    const fresh = busy.filter(({ timeMs }) => timeMs > afterMs);
+    return new Set(fresh.map(({ attributes }) => String(attributes["tidemark.resource.name"])));
+  };
+  const threads = () => sink.select("tidemark.application.threads").at(-1)?.value;
+
+  beforeEach(async () => {
+    sink = await startSink();
+  });
+  afterEach(async () => {
+    await program.stop();
+    await sink.close();
+  });
+
+  it("have an event loop each, with its wait, utilisation and collections, beside the main thread's", async () => {
+    run('thread("busy.cjs"); thread("idle.mjs");');
+    const loop = { "tidemark.resource.kind": "event_loop", "tidemark.resource.name": "worker/busy" };
+    const role = { "tidemark.thread.role": "worker/busy" };
+    await until("the busy thread shows", () => {
+      const busy = sink.select("tidemark.resource.busy", loop).some(({ value }) => value > 0.5);
+      const waits = sink.select("tidemark.resource.wait", loop).some(({ histogram }) => (histogram?.max ?? 0) > 0.05);
+      return busy && waits && sink.select("v8js.gc.duration", role).length > 0;
+    });
+    await until("all three show", () => loops().size === 3);
+    expect([...loops()].sort()).toEqual(["main", "worker/busy", "worker/idle"]);
+    const main = { "tidemark.resource.kind": "event_loop", "tidemark.resource.name": "main" };
+    for (const name of ["capacity", "busy.max", "wait", "stall_age"]) {
+      expect(sink.select(`tidemark.resource.${name}`, loop).length, name).toBeGreaterThan(0);
+    }
+    expect(sink.select("nodejs.eventloop.time", { ...role, "nodejs.eventloop.state": "active" })).not.toEqual([]);
+    expect(sink.select("tidemark.resource.busy", main).at(-1)!.value).toBeLessThan(0.5);
+    expect(new Set(sink.points.map(({ resource }) => resource["service.instance.id"])).size).toBe(1);
+    expect(sink.select("tidemark.agent.errors").filter(({ value }) => value !== 0)).toEqual([]);
+    expect(threads()).toBe(2);
+  });
+
+  it("disappear when they end, are terminated or fall with the thread that started them; names are used again", async () => {
+    run(`
+      const ending = thread("short.cjs", { workerData: 3000 });
+      const parent = thread("parent.mjs");
+      parent.on("online", () => setTimeout(() => parent.terminate(), 3000));
+      let left = 2;
+      const ended = () => { if (--left === 0) thread("idle.mjs"); };
+      ending.on("exit", ended);
+      parent.on("exit", ended);`);
+    await until("the three threads show", () => loops().size === 4);
+    expect([...loops()].sort()).toEqual(["main", "worker/idle", "worker/parent", "worker/short"]);
+    await until("one is left", () => threads() === 1);
+    await until("the new one shows, alone", () => {
+      const last = sink.points.at(-1)!.timeMs - 1;
+      // The second name where the first one's last interval was not told yet when it started.
+      return ["main,worker/idle", "main,worker/idle#2"].includes([...loops(last)].sort().join());
+    });
+  });
+
+  it("are probed up to 16, and counted past that", async () => {
+    run(`for (let number = 0; number < 18; number++) thread("idle.mjs");`);
+    await until("all are counted", () => threads() === 18);
+    await until("16 and the main thread show", () => loops().size === 17);
+    expect([...loops()].filter((name) => name === "worker/idle" || name.startsWith("worker/idle#"))).toHaveLength(16);
+  });
+
+  it("neither keep the process alive for the agent nor print, with NODE_OPTIONS and with the agent off", async () => {
+    for (const environment of [{}, { TIDEMARK_DISABLED: "1" }]) {
+      const code = 'thread("short.cjs", { workerData: 1500 }).on("exit", () => console.log("ended"))';
+      const ended = await run(code, { NODE_OPTIONS: `--import=${REGISTER_URL}`, ...environment }, []).ended;
+      expect(ended).toEqual({ code: 0, signal: null });
+      expect(program.output()).toEqual({ stdout: "ended\n", stderr: "" });
+    }
+    expect(loops()).toContain("worker/short");
+  });
+
+  it.runIf(Number.parseInt(version.slice(1), 10) >= 24)("are called by the name they were given", async () => {
+    run('thread("idle.mjs", { name: "resize" });');
+    await until("the name shows", () => loops().has("worker/resize"));
+  });
+});
