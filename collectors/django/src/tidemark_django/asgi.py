@@ -1,3 +1,4 @@
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import wraps
@@ -60,6 +61,7 @@ def install() -> None:
         state = current_request.get()
         if state is not None:
             state.request = request
+            state.task = id(asyncio.current_task())
         response = await get_response(self, request)
         agent = runtime.agent
         if state is not None and agent is not None and state.asynchronous:

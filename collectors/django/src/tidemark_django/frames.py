@@ -103,7 +103,7 @@ def reason(stack: list[tuple[CodeType, int]]) -> str:
     """
     Why a thread stands still, judged by its innermost frames: ``io``, ``lock``, else ``unknown``.
 
-    C functions have no frame: ``time.sleep`` cannot be told from computing here.
+    For where the kernel does not tell. C functions have no frame: a sleep cannot be told from computing here.
     """
     for code, _ in stack[:3]:
         path = code.co_filename

@@ -53,7 +53,7 @@ class RequestState:
     One object per request, shared by reference with every thread and task that works for it: a context variable
     rebound inside a copied context would lose what it counted. Slots, all set at once: reading a default from the
     class cost three times as much. *pattern* is Django's own pattern of the route; *queries_before* counts the queries
-    that a request which runs very many has handed over already.
+    that a request which runs very many has handed over already; *task* is the identity of its asyncio task.
     """
 
     __slots__ = (
@@ -87,6 +87,7 @@ class RequestState:
         "start",
         "start_ns",
         "status",
+        "task",
         "template",
         "thread_id",
         "trace_id",
@@ -100,7 +101,7 @@ class RequestState:
         self.asynchronous = self.finished = self.sampled = False
         self.cache = self.db = self.db_pool = self.inner = self.template = 0.0
         self.hops = self.parent_id = self.queries_before = self.span_id = self.stalls = 0
-        self.start_ns = self.status = self.trace_id = 0
+        self.start_ns = self.status = self.task = self.trace_id = 0
         self.cpu_start: float | None = None
         self.end: float | None = None
         self.error: str | None = None

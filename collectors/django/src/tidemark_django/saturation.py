@@ -59,6 +59,8 @@ class Resource:
         self._read = read
         self._rejected = rejected
         self._wait: Histogram | None = None
+        self.waiting_since: Callable[[], list[float]] | None = None
+        """Gives the moments (``perf_counter``) since which its work waits, where each is known."""
         self._lock = native.lock()
         self._reset()
 

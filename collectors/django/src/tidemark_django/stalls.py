@@ -1,8 +1,9 @@
 import time
+from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Final
 
-from tidemark_django import frames, kernel, semconv
+from tidemark_django import frames, kernel, semconv, victims
 from tidemark_django.agent import Agent
 from tidemark_django.agg import AttributeValue
 from tidemark_django.encode import Event
@@ -26,7 +27,7 @@ class StallWatch:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self._sent = 0
-        self._blocks: dict[int, tuple[Stack, float, bool, str]] = {}
+        self._blocks: dict[int, Block] = {}
         self._cpu: dict[int, tuple[float, float]] = {}
 
     def new_interval(self) -> None:
@@ -54,40 +55,43 @@ class StallWatch:
         state.stalls += 1
         resource = self._agent.request_resource
         kind, name = (resource.kind, resource.name) if resource is not None else ("", "")
+        held_up = victims.of_resource(resource, state.start)
         if state.asynchronous:
-            kind, name = "executor", "asgiref.context"
-        why = frames.reason(stack)
-        if why == "unknown" and state.cpu_start is not None:
-            thread = kernel.native_id(ident)
-            times = kernel.thread_times(thread) if thread is not None else None
-            if times is not None:
-                why = "cpu" if times[0] - state.cpu_start > age * CPU_SHARE else "sleep"
-        self._report(kind, name, stack, age, why, state)
+            # A thread of its own: nobody waits for it.
+            kind, name, held_up = "executor", "asgiref.context", victims.Victims(0, ())
+        thread = kernel.native_id(ident)
+        times = kernel.thread_times(thread) if thread is not None else None
+        computed = (times[0] - state.cpu_start) / age if times is not None and state.cpu_start is not None else None
+        self._report(kind, name, Stall(stack, age, _reason(stack, thread, computed), state, held_up))
 
     def _look_at(self, loop: LoopWatch) -> None:
         age = loop.beat_age()
         running = self._running_share(loop)
-        key = id(loop)
-        known = self._blocks.get(key)
+        block = self._blocks.get(id(loop))
         if age >= LOOP_BLOCK_S:
-            if known is None:
-                stack = frames.of_thread(loop.thread_id)
-                why = frames.reason(stack)
-                if frames.application_frame(stack) is None and (running is None or running < CPU_SHARE):
-                    # The loop has nothing to run and still does not answer: it gets no core, or no interpreter lock.
-                    why = "starved"
-                elif why == "unknown" and running is not None:
-                    why = "cpu" if running > CPU_SHARE else "sleep"
-                known = (stack, age, False, why)
-            stack, _, reported, why = known
-            if age >= LOOP_REPORT_S and not reported:
-                self._report("event_loop", loop.resource.name, stack, age, why, None)
-                reported = True
-            self._blocks[key] = (stack, age, reported, why)
-        elif known is not None:
-            del self._blocks[key]
-            if not known[2]:
-                self._report("event_loop", loop.resource.name, known[0], known[1], known[3], None)
+            if block is None:
+                block = self._blocks[id(loop)] = self._new_block(loop, running)
+            block.age = age
+            if age >= LOOP_REPORT_S and not block.reported:
+                block.reported = True
+                self._report_block(loop, block)
+        elif block is not None:
+            del self._blocks[id(loop)]
+            if not block.reported:
+                self._report_block(loop, block)
+
+    def _new_block(self, loop: LoopWatch, running: float | None) -> "Block":
+        stack = frames.of_thread(loop.thread_id)
+        if frames.application_frame(stack) is None and (running is None or running < CPU_SHARE):
+            # The loop has nothing to run and still does not answer: it gets no core, or no interpreter lock.
+            return Block(stack, "starved", None)
+        culprit = victims.running_request(self._agent, loop)
+        return Block(stack, _reason(stack, loop.native_id, running), culprit)
+
+    def _report_block(self, loop: LoopWatch, block: "Block") -> None:
+        held_up = victims.of_loop(self._agent, time.perf_counter() - block.age, block.culprit)
+        stall = Stall(block.stack, block.age, block.why, block.culprit, held_up)
+        self._report("event_loop", loop.resource.name, stall)
 
     def _running_share(self, loop: LoopWatch) -> float | None:
         """Share of a core the loop's thread used since the last look."""
@@ -99,12 +103,49 @@ class StallWatch:
         self._cpu[id(loop)] = now
         return (now[1] - last[1]) / (now[0] - last[0]) if last is not None and now[0] > last[0] else None
 
-    def _report(self, kind: str, name: str, stack: Stack, age: float, why: str, state: RequestState | None) -> None:
+    def _report(self, kind: str, name: str, stall: "Stall") -> None:
         if self._sent >= MAX_EVENTS_PER_INTERVAL:
             self._agent.count("tidemark.agent.dropped", (semconv.TIDEMARK_DROPPED_REASON, "stalls_per_interval"))
             return
         self._sent += 1
-        report(self._agent, kind, name, stack, age, why, state)
+        report(self._agent, kind, name, stall)
+
+
+@dataclass
+class Block:
+    """A loop that does not answer: its stack when it was first seen, and the request whose task it is in."""
+
+    stack: Stack
+    why: str
+    culprit: RequestState | None
+    age: float = 0.0
+    reported: bool = False
+
+
+@dataclass(frozen=True)
+class Stall:
+    """What stood still for *age* seconds, why, in which request, and whom it held up (None: not known)."""
+
+    stack: Stack
+    age: float
+    why: str
+    state: RequestState | None
+    held_up: victims.Victims | None = None
+
+
+def _reason(stack: Stack, thread: int | None, computed: float | None) -> str:
+    """
+    Why a thread stands still. *computed* is the share of the time it used a core.
+
+    A thread that waits for the interpreter lock stands in the same system call as one that waits for any other.
+    """
+    kernel_says = kernel.stands_in(thread) if thread is not None else None
+    if kernel_says == "running" or (computed is not None and computed > CPU_SHARE and kernel_says in (None, "lock")):
+        return "cpu"
+    if kernel_says is not None:
+        return kernel_says
+    why = frames.reason(stack)
+    return "sleep" if why == "unknown" and computed is not None else why
 
 
 def report_timeout(agent: Agent, frame: FrameType | None) -> None:
@@ -115,32 +156,32 @@ def report_timeout(agent: Agent, frame: FrameType | None) -> None:
     age = time.perf_counter() - state.start if state is not None else 0.0
     resource = agent.request_resource
     kind, name = (resource.kind, resource.name) if resource is not None else ("worker", agent.server.name)
-    report(agent, kind, name, stack, age, frames.reason(stack), state)
+    report(agent, kind, name, Stall(stack, age, frames.reason(stack), state))
 
 
-def report(agent: Agent, kind: str, name: str, stack: Stack, age: float, why: str, state: RequestState | None) -> None:
-    """Queues the event ``tidemark.stall``: *stack* of what stood still for *age* seconds, and *why*."""
+def report(agent: Agent, kind: str, name: str, stall: Stall) -> None:
+    """Queues the event ``tidemark.stall``."""
     attributes: dict[str, AttributeValue] = {
-        semconv.TIDEMARK_STALL_REASON: why,
+        semconv.TIDEMARK_STALL_REASON: stall.why,
         semconv.TIDEMARK_STALL_LATE: False,
-        semconv.TIDEMARK_STALL_DURATION: age,
-        semconv.CODE_STACKTRACE: frames.folded(stack),
+        semconv.TIDEMARK_STALL_DURATION: stall.age,
+        semconv.CODE_STACKTRACE: frames.folded(stall.stack),
+        **(stall.held_up.attributes() if stall.held_up is not None else {}),
     }
     if kind:
         attributes[semconv.TIDEMARK_RESOURCE_KIND] = kind
         attributes[semconv.TIDEMARK_RESOURCE_NAME] = name
-    culprit = frames.application_frame(stack)
+    culprit = frames.application_frame(stall.stack)
     if culprit is not None:
         attributes[semconv.CODE_FUNCTION_NAME] = frames.name_of(culprit[0])
         attributes[semconv.CODE_FILE_PATH] = frames.short_path(culprit[0].co_filename)
         attributes[semconv.CODE_LINE_NUMBER] = culprit[1]
     trace_id = span_id = 0
-    if state is not None:
-        trace_id, span_id = state.ids()
-        pattern = state.pattern_now()
-        route = agent.route(pattern) if pattern is not None else None
-        if route is not None:
-            attributes[semconv.HTTP_ROUTE] = route
+    if stall.state is not None:
+        trace_id, span_id = stall.state.ids()
+        pattern = stall.state.pattern_now()
+        if pattern is not None:
+            attributes[semconv.HTTP_ROUTE] = agent.route(pattern)
     where = frames.site(culprit) if culprit is not None else name or "an unknown place"
-    body = f"{kind or 'request'} stood still for {age:.2f} s at {where}"
+    body = f"{kind or 'request'} stood still for {stall.age:.2f} s at {where}"
     agent.event(Event(semconv.EVENT_TIDEMARK_STALL, time.time_ns(), attributes, body, trace_id, span_id))

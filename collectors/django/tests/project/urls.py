@@ -7,6 +7,7 @@ urlpatterns = [
     path("sleep/<int:milliseconds>/", views.sleep),
     path("async-sleep/<int:milliseconds>/", views.async_sleep),
     path("block/<int:milliseconds>/", views.block),
+    path("stuck/<str:reason>/<str:secret>/", views.stuck),
     path("burn/<int:milliseconds>/", views.burn),
     path("burners/<int:count>/", views.burners),
     *(path(f"repeats/{kind}/", views.repeats, {"kind": kind}) for kind in views.REPEATS),

@@ -1,5 +1,6 @@
 import asyncio
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -48,6 +49,25 @@ def spin(seconds: float) -> None:
 def burn(request: HttpRequest, milliseconds: int) -> HttpResponse:
     spin(milliseconds * MS)
     return HttpResponse("burnt")
+
+
+def stuck(request: HttpRequest, reason: str, secret: str) -> HttpResponse:
+    """Stands still for 0.5 s for a reason."""
+    local = f"the-local {secret}"
+    if reason == "io":
+        ours, theirs = socket.socketpair()
+        ours.settimeout(0.5)
+        with ours, theirs, suppress(TimeoutError):
+            ours.recv(1)
+    elif reason == "lock":
+        lock = threading.Lock()
+        lock.acquire()
+        lock.acquire(timeout=0.5)
+    elif reason == "sleep":
+        time.sleep(0.5)
+    else:
+        spin(0.5)
+    return HttpResponse(local)
 
 
 def burners(request: HttpRequest, count: int) -> HttpResponse:

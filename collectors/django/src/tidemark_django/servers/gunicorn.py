@@ -123,6 +123,7 @@ class ThreadPoolWatch:
         self._stamps: deque[float] = deque()
         self._busy: set[int] = set()
         self.resource = Resource(agent.registry, "thread_pool", "gunicorn-gthread", self._read)
+        self.resource.waiting_since = lambda: list(self._stamps)
         self._wait = self.resource.wait
         self._wrap(worker)
 
