@@ -14,6 +14,7 @@ import { RepeatedStatements } from "./main/repeated-statements.ts";
 import { RequestContexts } from "./main/request-context.ts";
 import { SeriesTable } from "./main/series.ts";
 import type { AgentOptions, Environment } from "./options.ts";
+import { followCluster } from "./processes/cluster.ts";
 import { monotonicMs } from "./shared/clock.ts";
 import { Control } from "./shared/control.ts";
 import type { MessageToWorker, WorkerData } from "./shared/messages.ts";
@@ -70,6 +71,7 @@ export function startAgent(options: AgentOptions, environment: Environment): Age
     followFastify(guard),
     observeGarbageCollection(series, control, guard),
     loads.start(),
+    followCluster(series, guard),
     followThreads(guard, (news) => thread.post({ thread: news })),
     startLoopTicker(
       control,

@@ -1,8 +1,8 @@
-import cluster from "node:cluster";
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import type { AgentOptions, Environment } from "./options.ts";
+import { deploymentOf } from "./processes/deployment.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
   version: string;
@@ -15,18 +15,16 @@ export const AGENT_VERSION = version;
 export type Identity = Readonly<Record<string, string | number>>;
 
 /**
- * Identity of this process. `service.instance.id` is new for each process, also for each worker of `cluster`; the
- * workers of one primary share `tidemark.group.id`. Process managers that number their processes by
- * NODE_APP_INSTANCE (pm2) are grouped by their parent.
+ * Identity of this process. `service.instance.id` is new for each process: one from the environment would be that of
+ * all workers, so it is taken for a process of its own only. The workers of one primary or process manager share
+ * `tidemark.group.id`.
  */
 export function identify(options: AgentOptions, environment: Environment): Identity {
-  const managed = environment.NODE_APP_INSTANCE;
-  const index = cluster.isWorker ? cluster.worker?.id : managed !== undefined ? Number(managed) : undefined;
-  const leader = index === undefined ? process.pid : process.ppid;
+  const { index, leader, configured } = deploymentOf(environment);
   return {
     ...options.resourceAttributes,
     "service.name": options.serviceName,
-    "service.instance.id": (!cluster.isWorker && options.resourceAttributes["service.instance.id"]) || randomUUID(),
+    "service.instance.id": (index === undefined && options.resourceAttributes["service.instance.id"]) || randomUUID(),
     "process.pid": process.pid,
     "process.runtime.name": "nodejs",
     "process.runtime.version": process.versions.node,
@@ -35,7 +33,8 @@ export function identify(options: AgentOptions, environment: Environment): Ident
     "telemetry.distro.name": "tidemark-node",
     "telemetry.distro.version": AGENT_VERSION,
     "tidemark.server": "node-http",
-    ...(index !== undefined && Number.isInteger(index) ? { "tidemark.worker.index": index } : {}),
+    ...(index === undefined ? {} : { "tidemark.worker.index": index }),
+    ...(configured === undefined ? {} : { "tidemark.workers.configured": configured }),
     "tidemark.group.id": `${hostname()}:${leader}`,
   };
 }
