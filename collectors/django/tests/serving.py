@@ -128,3 +128,10 @@ def gunicorn(*arguments: str) -> list[str]:
 def uvicorn(*arguments: str) -> list[str]:
     """uvicorn serving the test project by ASGI."""
     return ["-m", "uvicorn", "--port", "{port}", *arguments, "tests.project.asgi:application"]
+
+
+def line_of(view: str, text: str) -> int:
+    """Number of the first line with *text* in a view of the test project."""
+    lines = (ROOT / "tests" / "project" / "views.py").read_text().splitlines()
+    start = next(number for number, line in enumerate(lines) if f"def {view}(" in line)
+    return next(number for number, line in enumerate(lines[start:], start + 1) if text in line)

@@ -1,97 +1,129 @@
 import contextlib
 import http.client
 import socket
+import subprocess
 from pathlib import Path
+from statistics import fmean, median
 
 import pytest
 
-from tests.serving import gunicorn, running
-from tests.sink import Sink, mean, until
+from tests.serving import gunicorn, line_of, running
+from tests.sink import Sink, mean, quantile, until
 
-MARGIN = 0.10
+CLIENTS = 30
+MARGIN = 0.05
+SLEEP = {"http__route": "/sleep/<int:milliseconds>/"}
 
 
 def test_gthread_shows_the_queue_that_the_application_cannot_see(sink: Sink) -> None:
-    with running(gunicorn("--worker-class", "gthread", "--threads", "4"), sink) as server:
-        until(lambda: sink.resource("capacity", "thread_pool", "gunicorn-gthread"))
-        sink.metrics.clear()
-        latencies = server.hammer("/sleep/500/", clients=40, rounds=2)
-        server.stop()
-    route = {"http__route": "/sleep/<int:milliseconds>/"}
     pool = ("thread_pool", "gunicorn-gthread")
+    with running(gunicorn("--worker-class", "gthread", "--threads", "4"), sink) as server:
+        listener = ("listen_queue", f"tcp:127.0.0.1:{server.port}")
+        until(lambda: sink.resource("capacity", *pool))
+        sink.metrics.clear()
+        latencies = server.hammer("/sleep/200/", clients=CLIENTS, rounds=4)
+        server.stop()
     assert {point.value for point in sink.resource("capacity", *pool)} == {4}
     assert max(point.value for point in sink.resource("busy.max", *pool)) == 4
-    assert 34 <= max(point.value for point in sink.resource("waiting.max", *pool)) <= 36
-    service = mean(sink.points("http.server.request.duration", **route))
+    # As many as do not fit; one more in the moment when a thread has answered and not yet taken the next.
+    assert CLIENTS - 4 <= max(point.value for point in sink.resource("waiting.max", *pool)) <= CLIENTS - 3
+    # gthread accepts at once: what waits does not wait where the kernel could count it.
+    assert median(point.value for point in sink.resource("waiting", *listener)) == 0
+    service = mean(sink.points("http.server.request.duration", **SLEEP))
     waits = sink.resource("wait", *pool)
     assert sum(point.count for point in waits) == len(latencies)
-    measured = sum(latencies) / len(latencies)
+    # 26 wait for four threads: 1.3 s, met in whole turns of 0.2 s, so 1.2 or 1.4. Between the two p50 is either.
+    assert 1.2 * 0.9 <= quantile(waits, 0.5) <= 1.4 * 1.1
+    assert quantile(waits, 0.35) * 0.9 <= median(latencies) - service <= quantile(waits, 0.65) * 1.1
+    measured = fmean(latencies)
+    queued = mean(sink.points("tidemark.http.server.queue.duration", **SLEEP))
     assert mean(waits) + service == pytest.approx(measured, rel=MARGIN)
-    assert mean(sink.points("tidemark.http.server.queue.duration", **route)) + service == pytest.approx(
-        measured, rel=MARGIN
-    )
-    assert sum(point.value for point in sink.resource("saturated_time", *pool)) == pytest.approx(9.5, abs=1.5)
-    assert max(point.value for point in sink.resource("stall_age", *pool)) > 3
-    assert max(point.value for point in sink.points("tidemark.connections")) == 40
+    assert queued + service == pytest.approx(measured, rel=MARGIN)
+    saturated = sum(point.value for point in sink.resource("saturated_time", *pool))
+    assert saturated == pytest.approx(len(latencies) * service / 4, rel=0.15)
+    assert max(point.value for point in sink.resource("stall_age", *pool)) > 1
+    assert max(point.value for point in sink.points("tidemark.connections")) == CLIENTS
 
 
 def test_sync_workers_share_one_backlog_that_both_report(sink: Sink) -> None:
+    worker = ("worker", "gunicorn-sync")
     with running(gunicorn("--workers", "2"), sink) as server:
         until(lambda: len({point.resource["process.pid"] for point in sink.metrics}) == 2)
         sink.metrics.clear()
-        latencies = server.hammer("/sleep/200/", clients=20, rounds=3)
+        latencies = server.hammer("/sleep/200/", clients=CLIENTS, rounds=2)
         server.stop()
-    route = {"http__route": "/sleep/<int:milliseconds>/"}
     backlog = [point for point in sink.points("tidemark.resource.waiting.max") if point.value > 0]
     assert {point.attributes["tidemark.resource.kind"] for point in backlog} == {"listen_queue"}
     assert {point.attributes["tidemark.listener.id"] for point in backlog} == {f"tcp:127.0.0.1:{server.port}"}
     assert {point.attributes["tidemark.resource.scope"] for point in backlog} == {"host"}
     assert len({point.resource["process.pid"] for point in backlog}) == 2
-    assert 16 <= max(point.value for point in backlog) <= 20
-    worker = ("worker", "gunicorn-sync")
+    # Merged as the scope says, by maximum: all that are not served. Summed, the same queue would count twice.
+    assert median(point.value for point in backlog) == pytest.approx(CLIENTS - 2, abs=1)
+    assert max(point.value for point in backlog) <= CLIENTS
     assert max(point.value for point in sink.resource("busy.max", *worker)) == 1
     assert {point.value for point in sink.resource("capacity", *worker)} == {1}
     queued, service = (
-        mean(sink.points(name, **route))
+        mean(sink.points(name, **SLEEP))
         for name in ("tidemark.http.server.queue.duration", "http.server.request.duration")
     )
-    measured = sum(latencies) / len(latencies)
-    assert queued + service == pytest.approx(measured, rel=MARGIN)
+    assert queued + service == pytest.approx(fmean(latencies), rel=MARGIN)
     assert mean(sink.resource("wait", *worker)) == pytest.approx(queued, rel=MARGIN)
 
 
-def test_a_unix_socket_shows_its_queue(sink: Sink, tmp_path: Path) -> None:
+def test_a_unix_socket_shows_the_queue_that_ss_shows(sink: Sink, tmp_path: Path) -> None:
     path = str(tmp_path / "web.sock")
     command = [*gunicorn("--backlog", "32"), "--bind", f"unix:{path}"]
     command[-3:] = [*command[-2:], command[-3]]
-    name = f"unix:{path}"
+    name = ("listen_queue", f"unix:{path}")
     with running(command, sink) as server, contextlib.ExitStack() as stack:
-        until(lambda: sink.resource("capacity", "listen_queue", name))
+        until(lambda: sink.resource("capacity", *name))
         for _ in range(12):
             client = stack.enter_context(socket.socket(socket.AF_UNIX))
             client.connect(path)
-            client.sendall(b"GET /sleep/150/ HTTP/1.1\r\nHost: unix\r\nConnection: close\r\n\r\n")
-        until(lambda: any(point.value > 0 for point in sink.resource("waiting.max", "listen_queue", name)))
-        server.stop()
-    assert {point.value for point in sink.resource("capacity", "listen_queue", name)} == {32}
-    assert 8 <= max(point.value for point in sink.resource("waiting.max", "listen_queue", name)) <= 12
+            client.sendall(b"GET /sleep/30000/ HTTP/1.1\r\nHost: unix\r\nConnection: close\r\n\r\n")
+        until(lambda: sink.resource("busy", "worker", "gunicorn-sync")[-1].value == 1)
+        shown = until(lambda: _ss_unix(path))
+        until(lambda: sink.resource("waiting", *name)[-1].value == shown[0])
+        capacity = sink.resource("capacity", *name)[-1].value
+        server.process.kill()
+    assert shown == (11, 32)
+    assert capacity == shown[1]
     assert not [point for point in sink.points("tidemark.resource.rejected") if "unix" in str(point.attributes)]
 
 
+def _ss_unix(path: str) -> tuple[int, int]:
+    """Length and limit of a listening Unix socket's queue, as ``ss`` shows them."""
+    lines = subprocess.run(["ss", "-xlH"], capture_output=True, text=True, check=True).stdout.splitlines()
+    columns = next(line.split() for line in lines if path in line.split())
+    return int(columns[2]), int(columns[3])
+
+
 def test_connections_beyond_the_backlog_are_rejected_work(sink: Sink) -> None:
-    with running(gunicorn("--backlog", "8"), sink) as server:
+    def rejected() -> float:
+        return sum(point.value for point in sink.points("tidemark.resource.rejected"))
+
+    with running(gunicorn("--backlog", "16"), sink) as server, contextlib.ExitStack() as stack:
         until(lambda: sink.points("tidemark.resource.rejected"))
-        flood = [socket.socket() for _ in range(60)]
-        try:
-            for client in flood:
-                client.setblocking(False)
-                client.connect_ex(("127.0.0.1", server.port))
-            until(lambda: sum(point.value for point in sink.points("tidemark.resource.rejected")) > 0)
-        finally:
-            for client in flood:
-                client.close()
-    rejected = sink.points("tidemark.resource.rejected")
-    assert {point.attributes["tidemark.rejected.reason"] for point in rejected} == {"overflow"}
+        before = _listen_drops()
+        for _ in range(100):
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", server.port))
+        until(lambda: rejected() > 0)
+        counted = rejected()
+        kernel = _listen_drops() - before
+    # The kernel counts for all sockets of this network, the agent for its own.
+    assert 0 < counted <= kernel
+    reasons = {point.attributes["tidemark.rejected.reason"] for point in sink.points("tidemark.resource.rejected")}
+    assert reasons == {"overflow"}
+
+
+def _listen_drops() -> int:
+    """``ListenDrops`` of this network namespace."""
+    names, values = (
+        line.split() for line in Path("/proc/net/netstat").read_text().splitlines() if line.startswith("TcpExt:")
+    )
+    return int(values[names.index("ListenDrops")])
 
 
 @pytest.mark.parametrize("preload", [(), ("--preload",)], ids=["no preload", "preload"])
@@ -125,6 +157,21 @@ def test_the_last_interval_is_sent_when_a_worker_ends(sink: Sink) -> None:
     assert sum(point.count for point in finished) == 7
 
 
+def test_recycled_workers_lose_no_request(sink: Sink) -> None:
+    total = 30
+    with running(gunicorn("--workers", "2", "--max-requests", "10"), sink, TIDEMARK_EXPORT_INTERVAL="3600") as server:
+        for _ in range(total):
+            assert server.get("/pid/")[0] == 200
+        server.stop()
+    finished = sink.points("http.server.request.duration", http__route="/pid/")
+    assert sum(point.count for point in finished) == total
+    # A new process is a new instance in the place of the old one, with an index of its own.
+    instances = {point.resource["service.instance.id"]: point.resource for point in finished}
+    assert len(instances) >= 3
+    assert len({resource["process.pid"] for resource in instances.values()}) == len(instances)
+    assert len({resource["tidemark.group.id"] for resource in instances.values()}) == 1
+
+
 def test_a_worker_that_is_given_up_says_what_it_was_doing(sink: Sink) -> None:
     with running(gunicorn("--timeout", "1"), sink, TIDEMARK_SLOW_REQUEST="60") as server:
         with contextlib.suppress(OSError, http.client.HTTPException):
@@ -133,6 +180,8 @@ def test_a_worker_that_is_given_up_says_what_it_was_doing(sink: Sink) -> None:
         until(lambda: sink.points("tidemark.worker.timeouts"))
     assert event["http.route"] == "/sleep/<int:milliseconds>/"
     assert event["code.function.name"] == "sleep"
+    assert event["code.line.number"] == line_of("sleep", "time.sleep")
+    assert sum(point.value for point in sink.points("tidemark.worker.timeouts")) == 1
     assert event["tidemark.resource.name"] == "gunicorn-sync"
     assert event["tidemark.stall.duration"] > 1
 

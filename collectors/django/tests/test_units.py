@@ -328,18 +328,30 @@ def test_cancelled_work_does_not_wait_for_ever(agent: Agent) -> None:
     assert (watch.read().waiting, watch.read().busy) == (0, 0)
 
 
-def test_memory_per_connection_is_absent_while_the_variation_is_small() -> None:
+def test_memory_per_connection_is_absent_while_the_variation_is_small_and_after_the_connections_close() -> None:
     slope = Slope()
     for count in range(40):
         slope.add(count, 1_000_000 + count * 30_000)
-    assert slope.fit() is None
+    assert slope.fit(39) is None
     for count in range(40, 100):
         slope.add(count, 1_000_000 + count * 30_000)
-    for count in range(99, 0, -1):
+    rising = slope.fit(99)
+    for count in range(98, 0, -1):
         slope.add(count, 9_000_000)
-    fitted = slope.fit()
-    assert fitted is not None
-    assert fitted[0] == pytest.approx(30_000, rel=0.05)
+    assert slope.fit(1) is None
+    # They come again, into memory that never went back: that says nothing new.
+    for count in range(1, 100):
+        slope.add(count, 9_000_000)
+    assert slope.fit(99) == rising
+    assert rising is not None
+    assert rising[0] == pytest.approx(30_000, rel=0.05)
+
+
+def test_memory_that_does_not_follow_the_connections_is_no_cost_of_theirs() -> None:
+    slope = Slope()
+    for count in range(0, 200, 10):
+        slope.add(count, 50_000_000 + (7_000_000 if count % 20 else 0))
+    assert slope.fit(190) is None
 
 
 def test_a_finished_request_is_recorded_once_and_many_do_not_pile_up(agent: Agent) -> None:

@@ -1,4 +1,5 @@
 import time
+from statistics import fmean, median
 from typing import Final
 
 from tidemark_django import kernel, semconv
@@ -9,8 +10,11 @@ MIN_INTERVAL_S: Final = 1.0
 MAX_INTERVAL_S: Final = 10.0
 CPU_SHARE: Final = 0.01
 MAX_PAIRS: Final = 60
+MIN_PAIRS: Final = 6
 MIN_SPAN: Final = 50
-MIN_FIT: Final = 0.8
+MIN_SPAN_SHARE: Final = 0.2
+MIN_FIT: Final = 0.6
+FALL_SHARE: Final = 0.2
 
 
 class MemoryWatch:
@@ -51,10 +55,10 @@ class MemoryWatch:
             return points
         pss, uss = self._sizes
         points += [Point("tidemark.process.memory.pss", (), pss), Point("tidemark.process.memory.uss", (), uss)]
-        for kind in self._connections.now():
+        for kind, count in self._connections.now().items():
             pair: Attributes = ((semconv.TIDEMARK_CONNECTION_KIND, kind), (semconv.TIDEMARK_MEMORY_TYPE, "uss"))
             points.append(Point("tidemark.connections.memory", pair, uss))
-            fitted = self._slopes[kind].fit()
+            fitted = self._slopes[kind].fit(count)
             if fitted is not None:
                 slope, fit, span = fitted
                 points += [
@@ -67,58 +71,63 @@ class MemoryWatch:
 
 class Slope:
     """
-    Bytes per connection by Theil-Sen over rising stretches.
+    Bytes per connection by Theil-Sen over rising stretches, gated as in the Node agent.
 
     Memory does not return after connections close, so only pairs at new high-water marks count; a resident size
-    divided by connections would mostly measure the program itself.
+    divided by connections would mostly measure the program itself. No answer while connections varied by less than 50
+    or 20 % of their mean, while the fit is below 0.6, and once they fell by 20 %: what the next one costs comes from
+    memory that is free already.
 
     >>> slope = Slope()
     >>> for count in range(0, 101, 10):
     ...     slope.add(count, 1_000_000 + 32_768 * count)
-    >>> slope.fit()
+    >>> slope.fit(100)
     (32768.0, 1.0, 100)
+    >>> slope.fit(79)
     """
 
     def __init__(self) -> None:
         self._pairs: list[tuple[int, int]] = []
         self._highest = -1
+        self._left_peak = False
         self._fitted: tuple[float, float, int] | None = None
         self._stale = False
 
     def add(self, connections: int, memory: int) -> None:
-        if connections > self._highest:
-            self._highest = connections
-            if len(self._pairs) == MAX_PAIRS:
-                # Thinned rather than forgotten: the span must not shrink while connections grow slowly.
-                self._pairs = self._pairs[::2]
-            self._pairs.append((connections, memory))
-            self._stale = True
+        if connections < self._highest or (connections == self._highest and self._left_peak):
+            self._left_peak = True
+            return
+        self._left_peak = False
+        if connections == self._highest:
+            # One pair per number of connections, the latest: a plateau would outweigh the rise.
+            self._pairs.pop()
+        elif len(self._pairs) == MAX_PAIRS:
+            # Thinned rather than forgotten: the span must not shrink while connections grow slowly.
+            self._pairs = self._pairs[::2]
+        self._highest = connections
+        self._pairs.append((connections, memory))
+        self._stale = True
 
-    def fit(self) -> tuple[float, float, int] | None:
-        """Slope in bytes, r squared, span in connections; None while the variation is too small to say."""
+    def fit(self, connections: int) -> tuple[float, float, int] | None:
+        """Slope in bytes, r squared, span; None while there is nothing to say about that many *connections*."""
         if self._stale:
             self._stale = False
             self._fitted = self._compute()
-        return self._fitted
+        return self._fitted if connections >= self._highest * (1 - FALL_SHARE) else None
 
     def _compute(self) -> tuple[float, float, int] | None:
         pairs = self._pairs
         span = pairs[-1][0] - pairs[0][0]
-        if len(pairs) < 3 or span < MIN_SPAN:
+        if len(pairs) < MIN_PAIRS or span < max(MIN_SPAN, MIN_SPAN_SHARE * fmean(count for count, _ in pairs)):
             return None
-        slopes = sorted(
+        slope = median(
             (later[1] - earlier[1]) / (later[0] - earlier[0])
             for position, earlier in enumerate(pairs)
             for later in pairs[position + 1 :]
         )
-        middle = len(slopes) // 2
-        slope = slopes[middle] if len(slopes) % 2 else (slopes[middle - 1] + slopes[middle]) / 2
-        mean_x = sum(x for x, _ in pairs) / len(pairs)
-        mean_y = sum(y for _, y in pairs) / len(pairs)
-        spread_x = sum((x - mean_x) ** 2 for x, _ in pairs)
-        spread_y = sum((y - mean_y) ** 2 for _, y in pairs)
-        if not spread_y:
-            return None
-        together = sum((x - mean_x) * (y - mean_y) for x, y in pairs)
-        fit = together * together / (spread_x * spread_y)
+        offset = median(memory - slope * count for count, memory in pairs)
+        mean = fmean(memory for _, memory in pairs)
+        total = sum((memory - mean) ** 2 for _, memory in pairs)
+        residual = sum((memory - offset - slope * count) ** 2 for count, memory in pairs)
+        fit = 1 - residual / total if total else 0.0
         return (slope, fit, span) if fit >= MIN_FIT and slope > 0 else None

@@ -1,8 +1,10 @@
 import os
+import time
 from contextlib import suppress
+from typing import Any
 
 from channels.exceptions import ChannelFull
-from channels.generic.websocket import AsyncWebsocketConsumer
+from channels.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.core.asgi import get_asgi_application
 from django.urls import path
@@ -25,9 +27,18 @@ class Crowd(AsyncWebsocketConsumer):  # type: ignore[misc]
         await self.send(text_data="full")
 
 
+class Slow(WebsocketConsumer):  # type: ignore[misc]
+    """Synchronous work: all consumers of this kind share one thread of the process."""
+
+    def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        time.sleep(0.1)
+        self.send(text_data=text_data)
+
+
+consumers: dict[str, Any] = {"echo/": Echo, "crowd/": Crowd, "slow/": Slow}
 application = ProtocolTypeRouter(
     {
         "http": get_asgi_application(),
-        "websocket": URLRouter([path("echo/", Echo.as_asgi()), path("crowd/", Crowd.as_asgi())]),
+        "websocket": URLRouter([path(route, consumer.as_asgi()) for route, consumer in consumers.items()]),
     }
 )
