@@ -3,16 +3,17 @@ import { BroadcastChannel, MessageChannel, Worker } from "node:worker_threads";
 import { identify } from "./identity.ts";
 import { Connections } from "./main/connections.ts";
 import { followDatabases } from "./main/databases/databases.ts";
-import { installDescription } from "./main/describe.ts";
+import { installDescription, isInspected } from "./main/describe.ts";
 import { observeGarbageCollection } from "./main/garbage.ts";
 import { createGuard } from "./main/guard.ts";
 import { HttpRequests } from "./main/http-requests.ts";
-import { followFastify, routeOf } from "./main/http-route.ts";
+import { followFastify } from "./main/http-route.ts";
 import { heapSpaceNames, startLoopTicker } from "./main/loop-ticker.ts";
 import { ModuleLoads } from "./main/module-loads.ts";
 import { RepeatedStatements } from "./main/repeated-statements.ts";
 import { RequestContexts } from "./main/request-context.ts";
 import { SeriesTable } from "./main/series.ts";
+import { surroundingsOf } from "./main/surroundings.ts";
 import type { AgentOptions, Environment } from "./options.ts";
 import { followCluster } from "./processes/cluster.ts";
 import { monotonicMs } from "./shared/clock.ts";
@@ -47,13 +48,7 @@ export function startAgent(options: AgentOptions, environment: Environment): Age
   const pools = followDatabases(loads, series, control, contexts);
   const connections = new Connections(series, (socket: Socket) => requests.connectionClosed(socket));
   let activeSpan: ActiveSpan = () => undefined;
-  const description = installDescription(() => {
-    const span = activeSpan();
-    const context = contexts.current;
-    const route =
-      context !== undefined ? routeOf(context.request) : contexts.enabled ? undefined : requests.latestRoute;
-    return { route, traceId: span?.traceId, spanId: span?.spanId };
-  });
+  const description = installDescription(surroundingsOf(control, requests, contexts, () => activeSpan()));
   const identity = identify(options, environment);
   const thread = new AgentThread(control, {
     options,
@@ -77,7 +72,10 @@ export function startAgent(options: AgentOptions, environment: Environment): Age
       control,
       guard,
       () => pools.tick(),
-      () => connections.recheck(),
+      () => {
+        connections.recheck();
+        control.inspected = isInspected();
+      },
     ),
   ];
   thread.start();

@@ -152,7 +152,17 @@ export const POINT_ATTRIBUTES = [
     values: ["io", "lock", "sleep", "cpu", "starved", "throttled", "unknown"],
   },
   { name: "tidemark.stall.late", type: "boolean", brief: "The stack was taken after the block had ended." },
-  { name: "tidemark.stall.duration", type: "double", brief: "How long it had lasted when captured, in seconds." },
+  {
+    name: "tidemark.stall.duration",
+    type: "double",
+    brief: "How long it had lasted when captured or, when it is told at its end, in all; in seconds.",
+  },
+  {
+    name: "tidemark.stall.ended",
+    type: "boolean",
+    brief:
+      "Whether it was over when told: duration and victims are final. A long one is told twice, with the same time: while it lasts and at its end.",
+  },
   {
     name: "tidemark.stall.victims",
     type: "int",
@@ -168,6 +178,12 @@ export const POINT_ATTRIBUTES = [
     type: "string",
     brief:
       'The routes that lost most, at most five, as JSON: `[{"route": "/cart", "requests": 3, "lost": 0.9}]`; without route: not known yet.',
+  },
+  {
+    name: "tidemark.stall.victims.requests",
+    type: "string",
+    brief:
+      'The requests that were in flight longest, at most ten, as JSON: `[{"method": "GET", "route": "/cart", "trace_id": "...", "lost": 0.3}]`.',
   },
   { name: "tidemark.annotation.title", type: "string", brief: "Title of an annotation, for example a load phase." },
   { name: "tidemark.annotation.duration", type: "double", brief: "Length of what is annotated, in seconds." },

@@ -17,6 +17,7 @@ const POOL = ["db.client.connection.pool.name", "db.system.name"];
 const TRANSACTION = ["db.system.name", "tidemark.db.alias", "http.route"];
 const CACHE = ["tidemark.cache.alias", "tidemark.cache.backend"];
 const FRAGMENT = ["tidemark.template.fragment"];
+const CULPRIT = ["code.function.name", "code.file.path", "http.route", "tidemark.stall.late", "tidemark.stall.reason"];
 const PAIR = ["tidemark.connection.kind", "tidemark.memory.type"];
 const BOTH = ["node", "django"] as const;
 const NODE = ["node"] as const;
@@ -622,10 +623,19 @@ const node: readonly Metric[] = [
     name: "tidemark.eventloop.blocks",
     instrument: "counter",
     unit: "{block}",
-    attributes: ["code.function.name", "code.file.path", "http.route", "tidemark.stall.late"],
+    attributes: CULPRIT,
     runtimes: NODE,
     brief: "Blocks of the loop above the threshold, by culprit.",
     source: "The agent's watchdog.",
+  },
+  {
+    name: "tidemark.eventloop.lost_time",
+    instrument: "counter",
+    unit: "s",
+    attributes: CULPRIT,
+    runtimes: NODE,
+    brief: "What these blocks took from the requests in flight beside them, added up over requests.",
+    source: "From a block's begin, or the request's when later, to the block's end.",
   },
   {
     name: "v8js.gc.duration",
@@ -857,6 +867,15 @@ const agent: readonly Metric[] = [
     runtimes: BOTH,
     brief: "Time an export took.",
     source: "The agent.",
+  },
+  {
+    name: "tidemark.agent.hold.duration",
+    instrument: "exponential_histogram",
+    unit: "s",
+    attributes: [],
+    runtimes: NODE,
+    brief: "How long the application's thread was held up to be asked for its stack.",
+    source: "The application thread's clock, at the question's begin and end.",
   },
   {
     name: "tidemark.agent.throttled",

@@ -5,8 +5,8 @@ import type { Description, Frame } from "../shared/description.ts";
 
 const MAX_FRAMES = 40;
 
-/** What the running code belongs to. */
-export type Surroundings = () => { route: string | undefined; traceId: string | undefined; spanId: string | undefined };
+/** What the running code belongs to, and what else is going on. */
+export type Surroundings = () => Omit<Description, "atMs" | "frames" | "heldMs">;
 
 /**
  * Puts a function under a random name into the global object, for the agent's thread to call through the inspector
@@ -16,10 +16,10 @@ export type Surroundings = () => { route: string | undefined; traceId: string | 
 export function installDescription(surroundings: Surroundings): { name: string; remove(): void } {
   const name = `__tidemark_${randomUUID().replaceAll("-", "")}`;
   const describe = (): string => {
-    // Somebody is debugging: stay out of the way.
-    if (inspector.url() !== undefined) return "";
-    const description: Description = { atMs: monotonicMs(), frames: stack(describe), ...surroundings() };
-    return JSON.stringify(description);
+    if (isInspected()) return "";
+    const atMs = monotonicMs();
+    const text = JSON.stringify({ atMs, frames: stack(describe), ...surroundings() });
+    return `${text.slice(0, -1)},"heldMs":${monotonicMs() - atMs}}`;
   };
   Object.defineProperty(globalThis, name, { value: describe, enumerable: false, configurable: true });
   return {
@@ -28,6 +28,11 @@ export function installDescription(surroundings: Surroundings): { name: string; 
       Reflect.deleteProperty(globalThis, name);
     },
   };
+}
+
+/** Whether somebody may be debugging: then the agent stays out of the way. */
+export function isInspected(): boolean {
+  return inspector.url() !== undefined;
 }
 
 /** The frames below `above`, innermost first. The application's own settings for stacks are put back. */
@@ -46,6 +51,8 @@ export function stack(above: (...parameters: never[]) => unknown): Frame[] {
       file: (site.getFileName() ?? site.getEvalOrigin() ?? "").replace(/^file:\/\//, ""),
       line: site.getLineNumber() ?? 0,
       column: site.getColumnNumber() ?? 0,
+      functionLine: site.getEnclosingLineNumber?.() ?? undefined,
+      functionColumn: site.getEnclosingColumnNumber?.() ?? undefined,
     }));
   } finally {
     Error.prepareStackTrace = prepareStackTrace;

@@ -2,11 +2,14 @@ import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { performance } from "node:perf_hooks";
+import { MONOTONIC_ORIGIN_MS } from "../shared/clock.ts";
 import type { Control } from "../shared/control.ts";
+import type { RequestsInFlight } from "../shared/description.ts";
 import type { Histogram } from "../shared/histogram.ts";
 import type { Value } from "../shared/value.ts";
 import type { Guard } from "./guard.ts";
 import { routeOf } from "./http-route.ts";
+import { InFlight, type Placed } from "./in-flight.ts";
 import { type Phases, RequestContext, type RequestContexts } from "./request-context.ts";
 import type { SeriesTable } from "./series.ts";
 
@@ -14,6 +17,8 @@ const MS_PER_S = 1000;
 const { nodeTiming } = performance;
 /** The loop's idle time is read again after this long: what it can be wrong by. On a busy server it spares a call. */
 const IDLE_FRESH_MS = 0.05;
+/** A loop that idled for less than this since a request's start has not waited for events since then. */
+const SAME_TURN_IDLE_MS = 1;
 /** Routes kept apart; further ones count as `_other`. */
 const MAX_ROUTES = 500;
 const OTHER_ROUTE = "_other";
@@ -28,10 +33,9 @@ const MAX_STATUS = 1000;
 const kState = Symbol("tidemark.request");
 
 /** One request in flight. A connection's is used again for its next request, so that a request allocates nothing. */
-interface RequestState {
+interface RequestState extends Placed {
   /** Undefined when no request is in flight. */
   request: IncomingMessage | undefined;
-  startMs: number;
   idleMs: number;
   method: number;
   readonly secure: number;
@@ -70,6 +74,7 @@ export class HttpRequests {
   readonly #routes = new Map<string | undefined, RouteSeries>();
   readonly #active: (Value | undefined)[] = [];
   readonly #repeated: RepeatedCheck;
+  readonly #inFlight = new InFlight<RequestState>();
   #latest: RequestState | undefined;
   #idleMs = 0;
   #idleReadMs = Number.NEGATIVE_INFINITY;
@@ -112,10 +117,23 @@ export class HttpRequests {
     if (pipelined?.request !== undefined) this.#end(pipelined, ABORTED_STATUS);
   }
 
-  /** The route of the request that started last, if it is still in flight: a hint to what blocks the loop. */
-  get latestRoute(): string | undefined {
-    const request = this.#latest?.request;
-    return request === undefined ? undefined : routeOf(request);
+  /**
+   * The request that started last, if the loop has not waited for events since then: where no context is followed, a
+   * hint to what blocks the loop.
+   */
+  get latest(): IncomingMessage | undefined {
+    const state = this.#latest;
+    if (state?.request === undefined || nodeTiming.idleTime - state.idleMs > SAME_TURN_IDLE_MS) return undefined;
+    return state.request;
+  }
+
+  /** What is being served, less one request. Calls nothing of the application's: to be asked while it is blocked. */
+  inFlight(except: IncomingMessage | undefined): RequestsInFlight {
+    return this.#inFlight.describe(MONOTONIC_ORIGIN_MS, {
+      isExcepted: ({ request }) => request === except,
+      route: ({ request }) => routeOf(request!, true),
+      rest: ({ method, context }) => ({ method: METHODS[method] ?? "_OTHER", traceId: context?.trace?.traceId }),
+    });
   }
 
   #started({ request, socket }: Message): void {
@@ -131,6 +149,7 @@ export class HttpRequests {
     state.idleMs = this.#idleAt(startMs);
     state.method = request.method === "GET" ? 0 : (methodNumbers.get(request.method ?? "") ?? METHODS.length);
     this.#latest = state;
+    this.#inFlight.add(state);
     this.#activeRequests(state.method, state.secure).add(1);
     if (!this.#contexts.enabled) return;
     state.context = new RequestContext(request, startMs);
@@ -164,6 +183,7 @@ export class HttpRequests {
   #end(state: RequestState, status: number): void {
     const { method, secure, context } = state;
     const name = routeOf(state.request!);
+    this.#inFlight.remove(state);
     state.request = undefined;
     state.context = undefined;
     this.#activeRequests(method, secure).add(-1);
@@ -264,7 +284,7 @@ export class HttpRequests {
 
 function newState(secure: number): RequestState {
   // The numbers are fractions from the start, so that they are stored in place.
-  return { request: undefined, startMs: 0.5, idleMs: 0.5, method: 0, secure, context: undefined };
+  return { request: undefined, startMs: 0.5, idleMs: 0.5, method: 0, secure, context: undefined, place: 0 };
 }
 
 interface Message {

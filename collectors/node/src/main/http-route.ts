@@ -44,8 +44,9 @@ const mountsOfRoute = new WeakMap<object, Mounts>();
 /**
  * Template of the route that served a request, such as `/users/:id`; undefined when no framework matched one, and
  * never the path itself. Express 4 and 5 leave `req.route`; Fastify's comes through {@link followFastify}.
+ * With `interrupting`, nothing of the application's is called: it may be in the middle of the same.
  */
-export function routeOf(request: IncomingMessage): string | undefined {
+export function routeOf(request: IncomingMessage, interrupting = false): string | undefined {
   const routed = request as RoutedRequest;
   const told = routed[kRoute];
   if (told !== undefined) return told;
@@ -55,7 +56,7 @@ export function routeOf(request: IncomingMessage): string | undefined {
   if (path === undefined) return undefined;
   const base = routed.baseUrl;
   if (base === undefined || base === "") return path;
-  const mount = mountTemplate(route, base, routed.app);
+  const mount = mountTemplate(route, base, interrupting ? undefined : routed.app);
   if (mount === undefined) return undefined;
   return path === "/" ? mount : mount + path;
 }

@@ -29,6 +29,7 @@ export interface RequestEnd {
 }
 /** The trace's part in a request. */
 export interface RequestTrace {
+  readonly traceId: string;
   finish(end: RequestEnd): void;
 }
 /** How the trace tier takes part in requests. What it gives for a request is stored as its context. */

@@ -1,9 +1,12 @@
 const NS_PER_MS = 1e6;
 
-// `performance.now()` counts from each thread's own start; the difference to the process-wide monotonic clock is fixed.
-const originMs = Number(process.hrtime.bigint()) / NS_PER_MS - performance.now();
+/**
+ * What is to be added to this thread's `performance.now()`, which counts from the thread's own start, for the
+ * monotonic clock that all threads of the process share; milliseconds.
+ */
+export const MONOTONIC_ORIGIN_MS = Number(process.hrtime.bigint()) / NS_PER_MS - performance.now();
 
 /** The monotonic clock that all threads of the process share, in milliseconds. */
 export function monotonicMs(): number {
-  return performance.now() + originMs;
+  return performance.now() + MONOTONIC_ORIGIN_MS;
 }

@@ -20,6 +20,7 @@ const DELAY_EPOCH = 8;
 const ERRORS = 9;
 const DROPPED_SERIES = 10;
 const CAPTURING = 11;
+const INSPECTED = 12;
 const SEQUENCES = 16;
 
 const TICK_MS = 0;
@@ -73,6 +74,13 @@ export class Control {
   }
   set capturing(value: boolean) {
     Atomics.store(this.#ints, CAPTURING, value ? 1 : 0);
+  }
+  /** Whether somebody may be debugging the process. */
+  get inspected(): boolean {
+    return Atomics.load(this.#ints, INSPECTED) === 1;
+  }
+  set inspected(value: boolean) {
+    Atomics.store(this.#ints, INSPECTED, value ? 1 : 0);
   }
   /** Blocks the caller until the worker has flushed, at most `timeoutMs`. */
   awaitFlush(timeoutMs: number): void {

@@ -66,6 +66,10 @@ export class RequestSpan implements Span, RequestTrace {
     return (this.#status?.code ?? (this.#end === undefined ? UNSET : statusOf(this.#end))) === ERROR;
   }
 
+  get traceId(): string {
+    return this.spanContext().traceId;
+  }
+
   spanContext(): SpanContext {
     if (this.#context !== undefined) return this.#context;
     const { parent } = this;

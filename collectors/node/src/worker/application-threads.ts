@@ -128,7 +128,7 @@ class ProbedThread {
     this.name = name;
     this.#control = new Control(control);
     this.#channel = new BroadcastChannel(threadChannelName(threadId));
-    this.#probe = new LoopProbe(this.#control, this.#channel, () => {});
+    this.#probe = new LoopProbe(this.#control, this.#channel);
     this.#points = new EventLoopPoints(name, this.#control, this.#probe);
     const role: Attributes = { "tidemark.thread.role": name };
     const add = (definition: FromThread["series"]) =>

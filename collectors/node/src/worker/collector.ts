@@ -7,12 +7,13 @@ import { Batch, Differences, resource } from "./batch.ts";
 import { ConnectionSlope } from "./connection-slope.ts";
 import { EventLoopPoints } from "./event-loop-points.ts";
 import type { LoopProbe } from "./loop-probe.ts";
+import type { MainStack } from "./main-stack.ts";
 import type { PoolProbe } from "./pool-probe.ts";
 import { PoolThreads } from "./pool-threads.ts";
 import { openFileDescriptors, processStatus } from "./process-memory.ts";
+import type { StallReports } from "./stall-reports.ts";
 import type { ThreadTimes } from "./thread-cpu.ts";
 import { type MainThreadCpu, ownThread, threadTimes } from "./thread-cpu.ts";
-import type { Watchdog } from "./watchdog.ts";
 
 const MS_PER_S = 1000;
 const US_PER_S = 1e6;
@@ -25,7 +26,8 @@ export interface Instruments {
   readonly loop: LoopProbe;
   readonly lanes: readonly PoolProbe[];
   readonly cpu: MainThreadCpu;
-  readonly watchdog: Watchdog;
+  readonly stalls: StallReports;
+  readonly stack: MainStack;
   readonly threads: ApplicationThreads;
 }
 
@@ -43,7 +45,8 @@ export class Collector {
   readonly #threads: ApplicationThreads;
   readonly #poolThreads: PoolThreads;
   readonly #cpu: MainThreadCpu;
-  readonly #watchdog: Watchdog;
+  readonly #stalls: StallReports;
+  readonly #holdsReader: HistogramReader;
   readonly #cpuReader: HistogramReader;
   readonly #exportReader = new HistogramReader(this.exportSeconds);
   readonly #differences = new Differences();
@@ -51,7 +54,7 @@ export class Collector {
   readonly #thread = ownThread();
   #delayEpoch = 0;
 
-  constructor(data: WorkerData, control: Control, { loop, lanes, cpu, watchdog, threads }: Instruments) {
+  constructor(data: WorkerData, control: Control, { loop, lanes, cpu, stalls, stack, threads }: Instruments) {
     this.#control = control;
     this.#loop = loop;
     this.heapSpaces = data.heapSpaces;
@@ -65,7 +68,8 @@ export class Collector {
     this.#threads = threads;
     this.#poolThreads = new PoolThreads(control);
     this.#cpu = cpu;
-    this.#watchdog = watchdog;
+    this.#stalls = stalls;
+    this.#holdsReader = new HistogramReader(stack.holds);
     this.#cpuReader = new HistogramReader(this.#cpu.waits);
     for (const definition of data.series) this.application.add(definition);
   }
@@ -112,8 +116,10 @@ export class Collector {
 
   #eventLoop(batch: Batch, epoch: number): void {
     this.#eventLoopPoints.collect(batch, epoch);
-    for (const [index, { attributes, count }] of this.#watchdog.blocks.entries()) {
-      batch.add("tidemark.eventloop.blocks", attributes, this.#differences.of(`block ${index}`, count));
+    for (const { attributes, blocks, lostSeconds } of this.#stalls.culprits) {
+      const key = JSON.stringify(attributes);
+      batch.add("tidemark.eventloop.blocks", attributes, this.#differences.of(`blocks ${key}`, blocks));
+      batch.add("tidemark.eventloop.lost_time", attributes, this.#differences.of(`lost ${key}`, lostSeconds));
     }
     if (this.#control.delayEpoch !== this.#delayEpoch) {
       this.#delayEpoch = this.#control.delayEpoch;
@@ -201,6 +207,7 @@ export class Collector {
       );
     }
     batch.add("tidemark.agent.export.duration", {}, this.#exportReader.read(epoch));
+    batch.add("tidemark.agent.hold.duration", {}, this.#holdsReader.read(epoch));
     this.dropped.set("series_limit", this.#control.droppedSeries);
     for (const [reason, records] of this.dropped) {
       const attributes = { "tidemark.dropped.reason": reason };

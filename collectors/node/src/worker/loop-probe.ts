@@ -4,16 +4,21 @@ import { Histogram } from "../shared/histogram.ts";
 
 const MS_PER_S = 1000;
 
-/** Told with each probe: age and number of the oldest unanswered one, and how late the probing thread was. */
-type OnProbe = (ageMs: number, sequence: number, latenessMs: number) => void;
-
 /** The way to the thread that answers. */
 interface ProbePort {
   postMessage(sequence: number): void;
 }
-interface Sent {
+/** A probe that is on its way. */
+export interface Sent {
   readonly sequence: number;
   readonly sentMs: number;
+}
+
+/** Follows the probes. Times on the monotonic clock, in milliseconds. */
+export interface ProbeObserver {
+  answered(sequence: number, answeredMs: number): void;
+  /** At each probe: the oldest unanswered one, and how late the probing thread was. */
+  turn(nowMs: number, oldest: Sent | undefined, latenessMs: number): void;
 }
 
 /**
@@ -28,14 +33,14 @@ export class LoopProbe {
   readonly #control: Control;
   readonly #port: ProbePort;
   readonly #outstanding: Sent[] = [];
-  readonly #onProbe: OnProbe;
+  readonly #observer: ProbeObserver | undefined;
   #sequence = 0;
   #unsentMs: number[] = [];
 
-  constructor(control: Control, port: ProbePort, onProbe: OnProbe) {
+  constructor(control: Control, port: ProbePort, observer?: ProbeObserver) {
     this.#control = control;
     this.#port = port;
-    this.#onProbe = onProbe;
+    this.#observer = observer;
   }
 
   /** Age of the oldest unanswered probe, in milliseconds; 0 when all are answered. */
@@ -56,6 +61,7 @@ export class LoopProbe {
       answeredMs = at;
       this.waits.record(Math.max(0, at - sentMs) / MS_PER_S, epoch);
       this.#outstanding.shift();
+      this.#observer?.answered(sequence, at);
     }
     if (answeredMs === undefined || this.#unsentMs.length === 0) return;
     for (const dueMs of this.#unsentMs) this.waits.record(Math.max(0, answeredMs - dueMs) / MS_PER_S, epoch);
@@ -65,13 +71,12 @@ export class LoopProbe {
   /** Sends a probe: to be called at random moments. */
   probe(nowMs: number, latenessMs: number): void {
     this.collect();
+    this.#observer?.turn(nowMs, this.#outstanding[0], latenessMs);
     if (this.#outstanding.length >= PROBE_SLOTS - 1) this.#unsentMs.push(nowMs);
     else {
       this.#sequence = (this.#sequence + 1) & 0x7fffffff || 1;
       this.#outstanding.push({ sequence: this.#sequence, sentMs: nowMs });
       this.#port.postMessage(this.#sequence);
     }
-    const oldest = this.#outstanding[0];
-    if (oldest !== undefined) this.#onProbe(nowMs - oldest.sentMs, oldest.sequence, latenessMs);
   }
 }

@@ -5,10 +5,12 @@ import { ApplicationThreads } from "./application-threads.ts";
 import { Collector } from "./collector.ts";
 import { Exporter } from "./exporter.ts";
 import { LoopProbe } from "./loop-probe.ts";
+import { MainStack } from "./main-stack.ts";
 import { encodeEvents, encodeMetrics } from "./otlp.ts";
 import { PoolProbe } from "./pool-probe.ts";
 import { RandomClock, type Turn } from "./random-clock.ts";
 import { SpanExport } from "./span-exporter.ts";
+import { StallReports } from "./stall-reports.ts";
 import { MainThreadCpu } from "./thread-cpu.ts";
 import { Watchdog } from "./watchdog.ts";
 
@@ -26,14 +28,17 @@ const control = new Control(data.control);
 const { options, identity } = data;
 
 const cpu = new MainThreadCpu(control);
-const watchdog = new Watchdog(control, data.describe, options.stallThresholdSeconds, cpu, addEvent);
-const loop = new LoopProbe(control, data.probes, (ageMs, sequence, latenessMs) =>
-  watchdog.check(ageMs, sequence, latenessMs),
-);
+const stallThresholdMs = options.stallThresholdSeconds * MS_PER_S;
+const stalls = new StallReports(stallThresholdMs, (frames) => frames, addEvent);
+const stack = new MainStack(control, data.describe, () => {
+  collector.errors += 1;
+});
+const watchdog = new Watchdog(control, stallThresholdMs, { stack, cpu, reports: stalls });
+const loop = new LoopProbe(control, data.probes, watchdog);
 const lanes = (["fast", "slow"] as const).map((lane) => new PoolProbe(lane, control));
 const events: AgentEvent[] = [];
 const threads = new ApplicationThreads((body) => safely(body)(0, 0));
-const collector = new Collector(data, control, { loop, lanes, cpu, watchdog, threads });
+const collector = new Collector(data, control, { loop, lanes, cpu, stalls, stack, threads });
 
 const exporter = new Exporter(options, {
   exported: (seconds) => collector.exportSeconds.record(seconds, control.epoch),
@@ -84,7 +89,7 @@ function receive(message: MessageToWorker): void {
   else if ("event" in message) {
     addEvent(message.event);
   } else {
-    watchdog.disconnect();
+    watchdog.finish();
     exportAll();
     void Promise.all([exporter.flush(), spans.flush()]).finally(() => control.announceFlush());
   }

@@ -14,6 +14,17 @@ export interface ThreadTimes {
   readonly slices: number;
 }
 
+/** A moment on this thread's clock, in milliseconds, and the totals at it. */
+export interface CpuMark extends ThreadTimes {
+  readonly atMs: number;
+}
+
+/** Shares of a thread's time, from 0 to 1. */
+export interface CpuShares {
+  readonly running: number;
+  readonly waiting: number;
+}
+
 /**
  * The main thread's use of, and wait for, a processor core. Linux with scheduler statistics; elsewhere no numbers.
  * The kernel counts waits and their sum, so each 250 ms tick's waits are recorded as that many of their mean.
@@ -23,8 +34,7 @@ export class MainThreadCpu {
   readonly running = new Sampled();
   readonly waiting = new Sampled();
   readonly #control: Control;
-  #shares: { running: number; waiting: number } | undefined;
-  #last: (ThreadTimes & { readonly atMs: number }) | undefined;
+  #last: CpuMark | undefined;
 
   constructor(control: Control) {
     this.#control = control;
@@ -35,31 +45,39 @@ export class MainThreadCpu {
     return this.#last;
   }
 
-  /** Shares of the time since the last tick; undefined when that is too short to tell. */
-  sharesSinceTick(): { running: number; waiting: number } | undefined {
-    const last = this.#last;
+  /** Where it stands now, for {@link sharesSince}; undefined where that cannot be asked. */
+  mark(): CpuMark | undefined {
     const times = threadTimes(process.pid);
-    if (times === undefined || last === undefined) return undefined;
-    const seconds = (performance.now() - last.atMs) / MS_PER_S;
-    if (seconds < MIN_SHARE_SECONDS) return this.#shares;
-    return { running: (times.running - last.running) / seconds, waiting: (times.runQueue - last.runQueue) / seconds };
+    return times === undefined ? undefined : { ...times, atMs: performance.now() };
+  }
+
+  /** Shares of the time since then, from 0 to 1; undefined when that is too short to tell. */
+  sharesSince(mark: CpuMark | undefined): CpuShares | undefined {
+    const now = this.mark();
+    if (mark === undefined || now === undefined) return undefined;
+    const seconds = (now.atMs - mark.atMs) / MS_PER_S;
+    if (seconds < MIN_SHARE_SECONDS) return undefined;
+    return { running: (now.running - mark.running) / seconds, waiting: (now.runQueue - mark.runQueue) / seconds };
+  }
+
+  /** The last tick, for {@link sharesSince}. */
+  get lastTick(): CpuMark | undefined {
+    return this.#last;
   }
 
   /** To be called every 250 ms. */
   tick(): void {
-    const times = threadTimes(process.pid);
-    const atMs = performance.now();
+    const now = this.mark();
     const last = this.#last;
-    this.#last = times === undefined ? undefined : { ...times, atMs };
-    if (times === undefined || last === undefined) return;
+    this.#last = now;
+    if (now === undefined || last === undefined) return;
     const epoch = this.#control.epoch;
-    const seconds = (atMs - last.atMs) / MS_PER_S;
-    const waited = Math.max(0, times.runQueue - last.runQueue);
-    const slices = Math.max(0, times.slices - last.slices);
+    const seconds = (now.atMs - last.atMs) / MS_PER_S;
+    const waited = Math.max(0, now.runQueue - last.runQueue);
+    const slices = Math.max(0, now.slices - last.slices);
     if (slices > 0) this.waits.record(waited / slices, epoch, slices);
-    this.#shares = { running: (times.running - last.running) / seconds, waiting: waited / seconds };
-    this.running.sample(Math.min(1, this.#shares.running), epoch);
-    this.waiting.sample(Math.min(1, this.#shares.waiting), epoch);
+    this.running.sample(Math.min(1, (now.running - last.running) / seconds), epoch);
+    this.waiting.sample(Math.min(1, waited / seconds), epoch);
   }
 }
 

@@ -1,159 +1,127 @@
-import { Session } from "node:inspector";
+import { monotonicMs } from "../shared/clock.ts";
 import type { Control } from "../shared/control.ts";
-import type { Description, Frame } from "../shared/description.ts";
-import type { AgentEvent, Attributes } from "../shared/messages.ts";
-import type { MainThreadCpu } from "./thread-cpu.ts";
+import type { ProbeObserver, Sent } from "./loop-probe.ts";
+import type { MainStack } from "./main-stack.ts";
+import { Stall } from "./stall.ts";
+import type { StallReports } from "./stall-reports.ts";
+import type { CpuMark, MainThreadCpu } from "./thread-cpu.ts";
 
-const MS_PER_S = 1000;
 /** Modules are being loaded: not what an operator means by a stall. */
 const GRACE_MS = 3000;
-const CAPTURE_EVERY_MS = 1000;
-const EVENT_EVERY_MS = 60_000;
-const MAX_EVENTS_PER_HOUR = 30;
-const HOUR_MS = 3_600_000;
-const MAX_CULPRITS = 100;
-const MAX_STACK_CHARACTERS = 4096;
-const FINGERPRINT_FRAMES = 3;
-const BUSY_SHARE = 0.5;
+/** Blocks that begin sooner after the last one are left alone. */
+const STALL_EVERY_MS = 1000;
+/** A stall is told while it lasts when it has lasted this long. */
+const EARLY_MS = 1000;
+/** The answer of a thread that is free again comes within this time, or not at all. */
+const ANSWER_MS = 1000;
+/** Ages, in thresholds, at which a sample is taken. */
+const SAMPLES_AT = [1, 2, 4];
 
-/** One kind of block, counted. */
-interface Culprit {
-  readonly attributes: Attributes;
-  count: number;
-  toldMs: number;
+/** What the watchdog works with. */
+export interface WatchdogParts {
+  readonly stack: MainStack;
+  readonly cpu: MainThreadCpu;
+  readonly reports: StallReports;
 }
 
 /**
- * Names what blocks the event loop, while it blocks it: when the oldest probe is older than the threshold, the
- * application's thread is asked, by an interrupt through the inspector, for its stack. The session exists only for
- * that moment: one that is left connected prints a line when the process ends.
+ * Follows the event loop's probes and names what blocks the loop while it does so: when the oldest probe is older
+ * than the threshold, the application's thread is asked what it is doing. What the stall cost is told when it ends.
  */
-export class Watchdog {
+export class Watchdog implements ProbeObserver {
   readonly #control: Control;
-  readonly #describe: string;
   readonly #thresholdMs: number;
-  readonly #emit: (event: AgentEvent) => void;
-  readonly #cpu: MainThreadCpu;
-  readonly #culprits = new Map<string, Culprit>();
-  readonly #startedMs = performance.now();
-  #session: Session | undefined;
-  #handled = 0;
-  #capturedMs = Number.NEGATIVE_INFINITY;
-  #told: number[] = [];
+  readonly #parts: WatchdogParts;
+  readonly #startedMs = monotonicMs();
+  #stall: Stall | undefined;
+  #openedMs = Number.NEGATIVE_INFINITY;
+  /** When the loop last answered. */
+  #aliveMs = monotonicMs();
+  /** When the process went on after it had stood still. */
+  #thawedMs = 0;
+  #mark: { readonly sequence: number; readonly cpu: CpuMark | undefined } | undefined;
+  #active = performance.eventLoopUtilization().active;
 
-  constructor(
-    control: Control,
-    describe: string,
-    thresholdSeconds: number,
-    cpu: MainThreadCpu,
-    emit: (event: AgentEvent) => void,
-  ) {
+  constructor(control: Control, thresholdMs: number, parts: WatchdogParts) {
     this.#control = control;
-    this.#describe = describe;
-    this.#thresholdMs = thresholdSeconds * MS_PER_S;
-    this.#cpu = cpu;
-    this.#emit = emit;
+    this.#thresholdMs = thresholdMs;
+    this.#parts = parts;
   }
 
-  /** To be called with each probe: age and number of the oldest unanswered one, and how late this thread itself is. */
-  check(ageMs: number, sequence: number, ownLatenessMs: number): void {
-    const nowMs = performance.now();
-    if (this.#thresholdMs === 0 || ageMs < this.#thresholdMs || sequence === this.#handled) return;
-    if (ownLatenessMs > this.#thresholdMs / 2) return; // the whole process stood still
-    if (nowMs - this.#startedMs < GRACE_MS || nowMs - this.#capturedMs < CAPTURE_EVERY_MS) return;
-    if (this.#session !== undefined) return;
-    this.#handled = sequence;
-    this.#capturedMs = nowMs;
-    this.#capture(ageMs, sequence);
+  answered(sequence: number, answeredMs: number): void {
+    this.#aliveMs = answeredMs;
+    if (this.#stall?.sequence === sequence) this.#stall.endMs = answeredMs;
   }
 
-  /** Blocks counted so far, by culprit. */
-  get blocks(): readonly Culprit[] {
-    return [...this.#culprits.values()];
+  turn(nowMs: number, oldest: Sent | undefined, latenessMs: number): void {
+    this.#noticeFreeze(nowMs, latenessMs);
+    if (this.#stall !== undefined) this.#follow(this.#stall, nowMs);
+    else if (oldest === undefined) this.#mark = undefined;
+    else this.#look(nowMs, oldest);
   }
 
-  /** Ends a capture that is under way. */
-  disconnect(): void {
-    this.#session?.disconnect();
-    this.#session = undefined;
-    this.#control.capturing = false;
+  /** Ends what is under way: the process is about to end. */
+  finish(): void {
+    this.#parts.stack.cancel();
+    if (this.#stall !== undefined) this.#end(this.#stall);
   }
 
-  #capture(ageMs: number, sequence: number): void {
-    this.#control.capturing = true;
-    const session = new Session();
-    this.#session = session;
-    const reason = this.#reason();
-    session.connectToMainThread();
-    const parameters = { expression: `globalThis.${this.#describe}?.() ?? ""`, returnByValue: true };
-    session.post("Runtime.evaluate", parameters, (_error, answer) => {
-      this.disconnect();
-      const text = (answer as { result?: { value?: unknown } } | undefined)?.result?.value;
-      if (typeof text !== "string" || text === "") return;
-      this.#captured(JSON.parse(text) as Description, ageMs, sequence, reason);
-    });
+  #look(nowMs: number, { sequence, sentMs }: Sent): void {
+    if (this.#mark?.sequence !== sequence) this.#mark = { sequence, cpu: this.#parts.cpu.mark() };
+    const sinceMs = Math.max(sentMs, this.#thawedMs);
+    if (!this.#watches || nowMs - sinceMs < this.#thresholdMs) return;
+    if (nowMs - this.#startedMs < GRACE_MS || nowMs - this.#openedMs < STALL_EVERY_MS) return;
+    this.#openedMs = nowMs;
+    this.#stall = new Stall(sequence, sinceMs, Math.max(this.#aliveMs, this.#thawedMs));
+    this.#stall.shares = this.#parts.cpu.sharesSince(this.#parts.cpu.lastTick);
+    this.#follow(this.#stall, nowMs);
   }
 
-  #captured(description: Description, ageMs: number, sequence: number, reason: string | undefined): void {
-    const application = description.frames.filter(isApplication);
-    const answeredMs = this.#control.answeredAt(sequence);
-    const late = application.length === 0 || (answeredMs !== undefined && answeredMs <= description.atMs);
-    const culprit = application[0];
-    const attributes: Attributes = {
-      ...(description.route === undefined ? {} : { "http.route": description.route }),
-      ...(culprit === undefined ? {} : { "code.function.name": culprit.function, "code.file.path": culprit.file }),
-      "tidemark.stall.late": late,
-    };
-    const fingerprint = [...application.slice(0, FINGERPRINT_FRAMES).map(place), description.route].join("\n");
-    let known = this.#culprits.get(fingerprint);
-    if (known === undefined) {
-      if (this.#culprits.size >= MAX_CULPRITS) return;
-      known = { attributes, count: 0, toldMs: Number.NEGATIVE_INFINITY };
-      this.#culprits.set(fingerprint, known);
+  /** Not while somebody is debugging: what stands still then, stands still on purpose. */
+  get #watches(): boolean {
+    return this.#thresholdMs > 0 && !this.#control.inspected;
+  }
+
+  #follow(stall: Stall, nowMs: number): void {
+    const { stack, cpu, reports } = this.#parts;
+    if (stall.endMs !== undefined) {
+      if (!stack.asking || nowMs - stall.endMs > ANSWER_MS) this.#end(stall);
+      return;
     }
-    known.count += 1;
-    const nowMs = performance.now();
-    this.#told = this.#told.filter((at) => nowMs - at < HOUR_MS);
-    if (nowMs - known.toldMs < EVENT_EVERY_MS || this.#told.length >= MAX_EVENTS_PER_HOUR) return;
-    known.toldMs = nowMs;
-    this.#told.push(nowMs);
-    const seconds = ageMs / MS_PER_S;
-    const where = culprit === undefined ? "native code" : `${culprit.function} (${place(culprit)})`;
-    this.#emit({
-      name: "tidemark.stall",
-      timeMs: Date.now() - ageMs,
-      body: `event loop blocked for ${seconds.toFixed(3)} s so far in ${where}`,
-      attributes: {
-        "tidemark.resource.kind": "event_loop",
-        "tidemark.resource.name": "main",
-        "tidemark.stall.reason": reason ?? (description.frames[0]?.file.startsWith("node:") ? "io" : "unknown"),
-        "tidemark.stall.duration": seconds,
-        ...attributes,
-        ...(culprit === undefined ? {} : { "code.line.number": culprit.line }),
-        "code.stacktrace": description.frames
-          .map((frame) => `${frame.function} (${place(frame)})`)
-          .reverse()
-          .join(";")
-          .slice(-MAX_STACK_CHARACTERS),
-      },
-      traceId: description.traceId,
-      spanId: description.spanId,
-    });
+    stall.shares = cpu.sharesSince(this.#mark?.cpu) ?? stall.shares;
+    const ageMs = nowMs - stall.sinceMs;
+    const due = SAMPLES_AT[stall.asked];
+    if (due !== undefined && ageMs >= due * this.#thresholdMs && !stack.asking) {
+      stall.asked += 1;
+      stack.ask((sample) => {
+        if (sample !== undefined) stall.samples.push(sample);
+        else if (this.#stall === stall) this.#stall = undefined;
+      });
+    }
+    if (ageMs < EARLY_MS || stall.toldEarly) return;
+    stall.toldEarly = true;
+    reports.early(stall);
   }
 
-  /** Whether the thread runs, waits for a core, or sleeps; undefined when it sleeps or cannot be asked. */
-  #reason(): string | undefined {
-    const shares = this.#cpu.sharesSinceTick();
-    if (shares === undefined) return undefined;
-    if (shares.waiting > BUSY_SHARE) return "starved";
-    return shares.running > BUSY_SHARE ? "cpu" : undefined;
+  #end(stall: Stall): void {
+    this.#stall = undefined;
+    this.#parts.stack.cancel();
+    if (this.#watches) this.#parts.reports.final(stall);
   }
-}
 
-function isApplication({ file }: Frame): boolean {
-  return file !== "" && !file.startsWith("node:") && !/[\\/]node_modules[\\/]/.test(file);
-}
-
-function place({ file, line, column }: Frame): string {
-  return `${file}:${line}:${column}`;
+  /**
+   * When this thread's own timer comes late and it had nothing to do, the whole process stood still: it was stopped,
+   * the machine slept, or no core was free.
+   */
+  #noticeFreeze(nowMs: number, latenessMs: number): void {
+    const { active } = performance.eventLoopUtilization();
+    const frozenMs = latenessMs - (active - this.#active);
+    this.#active = active;
+    if (frozenMs < this.#thresholdMs / 2 || !this.#watches) return;
+    this.#thawedMs = nowMs;
+    if (this.#stall !== undefined) this.#stall.frozenMs += frozenMs;
+    else if (frozenMs >= this.#thresholdMs && nowMs - this.#startedMs >= GRACE_MS) {
+      this.#parts.reports.final(Stall.ofFreeze(nowMs - frozenMs, nowMs));
+    }
+  }
 }
