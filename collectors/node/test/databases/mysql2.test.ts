@@ -1,0 +1,112 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type AgentProcess, addressOf, runWithAgent, until } from "../agent-process.ts";
+import { merge, type Sink, startSink } from "../otlp-sink.ts";
+import { type DatabaseServer, missing, startMariadb } from "./servers.ts";
+
+const absent = missing("mariadb");
+const DURATION = "db.client.operation.duration";
+const LINES = 7;
+const VISITS = 2;
+const PAGES = ["promise", "prepared", "callbacks", "events", "fan-out", "literals"];
+const FAILING = ["wrong", "prepared-wrong", "undefined", "full"];
+
+describe.skipIf(absent !== undefined).each([
+  ["metrics alone", "0"],
+  ["traces", "1"],
+])(`mysql2 on a real MariaDB, with %s${absent === undefined ? "" : ` (${absent})`}`, (_tiers, traces) => {
+  let mariadb: DatabaseServer;
+  let sink: Sink;
+  let app: AgentProcess;
+  const answers: Record<string, unknown> = {};
+
+  beforeAll(async () => {
+    [mariadb, sink] = await Promise.all([startMariadb(), startSink()]);
+    const environment = { MYSQL_SOCKET: mariadb.socket, TIDEMARK_TRACES: traces, TIDEMARK_TRACE_RATIO: "0" };
+    app = runWithAgent("../drivers/mysql.mjs", sink.url, environment);
+    const url = await addressOf(app);
+    for (let visit = 0; visit < VISITS; visit++) {
+      for (const path of [...PAGES, ...FAILING]) {
+        answers[path] = await fetch(`${url}/${path}`).then((response) => response.json());
+      }
+    }
+    await until("every visit is told", () => requests("/full").count === VISITS);
+  });
+  afterAll(async () => {
+    await app.stop();
+    await Promise.all([mariadb.stop(), sink.close()]);
+  });
+
+  const requests = (route: string) => merge(sink.select("tidemark.db.queries_per_request", { "http.route": route }));
+  const statements = (route: string, attributes: Record<string, string> = {}) =>
+    merge(sink.select(DURATION, { "http.route": route, "db.system.name": "mysql", ...attributes })).count;
+
+  it("answers as without the agent", () => {
+    expect(answers).toMatchObject({
+      promise: null,
+      prepared: null,
+      callbacks: null,
+      events: [{ title: "secret" }],
+      wrong: "ER_BAD_FIELD_ERROR",
+      "prepared-wrong": "ER_NO_SUCH_TABLE",
+      undefined: "TypeError",
+      full: 6,
+    });
+    expect(app.output().stderr).toBe("");
+  });
+
+  it("times every statement by route, database and pool, whichever way it was run", () => {
+    const where = { "db.namespace": "shop", "tidemark.db.alias": "shop", "db.query.summary": "SELECT books" };
+    for (const route of ["/promise", "/prepared", "/callbacks", "/fan-out"]) {
+      expect(statements(route, where), route).toBe(VISITS * LINES);
+      expect(requests(route).sum, route).toBe(VISITS * LINES);
+    }
+    expect(statements("/events", where)).toBe(VISITS);
+    expect(statements("/full")).toBe(VISITS * 34);
+  });
+
+  it("tells a failed statement by MySQL's code", () => {
+    expect(statements("/wrong", { "error.type": "ER_BAD_FIELD_ERROR" })).toBe(VISITS);
+    expect(statements("/prepared-wrong", { "error.type": "ER_NO_SUCH_TABLE" })).toBe(VISITS);
+    expect(statements("/undefined", { "error.type": "TypeError" })).toBe(VISITS);
+  });
+
+  it("keeps values to itself, in double quotes too", () => {
+    const texts = sink
+      .select(DURATION, { "http.route": "/literals" })
+      .map(({ attributes }) => attributes["db.query.text"]);
+    expect(new Set(texts)).toEqual(new Set(["SELECT title FROM books WHERE title = ? OR title = ?"]));
+    expect(JSON.stringify([sink.points, sink.spans, sink.logs])).not.toContain("secret");
+  });
+
+  it("names the three pages that repeat a statement, and no fan-out", () => {
+    const findings = sink.logs
+      .filter(({ event }) => event === "tidemark.db.n_plus_one")
+      .map(({ attributes }) => attributes);
+    const found = findings.map((attributes) => [
+      attributes["http.route"],
+      attributes["tidemark.db.site"],
+      attributes["tidemark.db.repeats"],
+    ]);
+    expect(found.sort()).toEqual([
+      ["/callbacks", expect.stringMatching(/^drivers\/mysql\.mjs:\d+ byCallbacks$/), LINES],
+      ["/prepared", expect.stringMatching(/^drivers\/mysql\.mjs:\d+ prepared$/), LINES],
+      ["/promise", expect.stringMatching(/^drivers\/mysql\.mjs:\d+ oneByOne$/), LINES],
+    ]);
+  });
+
+  it("tells the pool as a resource: its size, its waits, whom it turned away", () => {
+    const pool = { "tidemark.resource.kind": "db_pool", "tidemark.resource.name": "shop" };
+    const highest = (metric: string) => Math.max(...sink.select(metric, pool).map(({ value }) => value));
+    expect(highest("tidemark.resource.capacity")).toBe(4);
+    const rejected = sink.select("tidemark.resource.rejected", { ...pool, "tidemark.rejected.reason": "full" });
+    expect(rejected.reduce((sum, { value }) => sum + value, 0)).toBe(6 * VISITS);
+    const client = { "db.client.connection.pool.name": "shop", "db.system.name": "mysql" };
+    const waits = merge(sink.select("db.client.connection.wait_time", client));
+    expect(waits.count).toBe(merge(sink.select("tidemark.resource.wait", pool)).count);
+    // The last of thirty that wait for four connections of 20 ms each.
+    expect(waits.max).toBeGreaterThan(0.12);
+    expect(sink.select("db.client.connection.max", client).at(-1)?.value).toBe(4);
+    const idle = sink.select("db.client.connection.count", { ...client, "db.client.connection.state": "idle" });
+    expect(idle.at(-1)?.value).toBe(4);
+  });
+});
