@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type AgentProcess, addressOf, runWithAgent, until } from "../agent-process.ts";
 import { merge, type Sink, startSink } from "../otlp-sink.ts";
-import { type DatabaseServer, missing, startRedis } from "./servers.ts";
+import { type DatabaseServer, missing, startDatabase } from "./servers.ts";
 
 const absent = missing("redis");
 const DURATION = "db.client.operation.duration";
@@ -18,8 +18,8 @@ describe.skipIf(absent !== undefined).each([
   const answers: Record<string, unknown> = {};
 
   beforeAll(async () => {
-    [redis, sink] = await Promise.all([startRedis(), startSink()]);
-    const environment = { REDIS_SOCKET: redis.socket, TIDEMARK_TRACES: traces, TIDEMARK_TRACE_RATIO: "1" };
+    [redis, sink] = await Promise.all([startDatabase("redis"), startSink()]);
+    const environment = { REDIS_SOCKET: redis.address, TIDEMARK_TRACES: traces, TIDEMARK_TRACE_RATIO: "1" };
     app = runWithAgent("../drivers/caches.mjs", sink.url, environment);
     url = await addressOf(app);
     for (let visit = 0; visit < VISITS; visit++) {

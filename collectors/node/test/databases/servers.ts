@@ -1,27 +1,32 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdtempSync, rmSync } from "node:fs";
-import { connect } from "node:net";
+import { mkdtempSync, rmSync } from "node:fs";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { until } from "../agent-process.ts";
 
-/** A database server of the test's own, on a socket in a directory of its own. */
+const ROOT = fileURLToPath(new URL("../../../..", import.meta.url));
+const PYTHON = process.env.TIDEMARK_PYTHON ?? join(ROOT, ".venv", "bin", "python");
+
+/** A database server of the test's own, with its data in a directory of its own. */
 export interface DatabaseServer {
-  readonly socket: string;
+  /** Its socket, or its URL where it has none. */
+  readonly address: string;
   stop(): Promise<void>;
 }
 
 interface Program {
   readonly command: string;
-  /** Debian package that has it. */
+  /** What to install where it is missing. */
   readonly package: string;
   parameters(directory: string, socket: string): string[];
 }
 
 const MARIADB: Program = {
   command: "mariadbd",
-  package: "mariadb-server-core",
+  package: "the Debian package mariadb-server-core",
   // Without its tables of users: everybody on the socket may do everything, and no installation is needed.
   parameters: (directory, socket) => [
     "--no-defaults",
@@ -37,30 +42,36 @@ const MARIADB: Program = {
 };
 const REDIS: Program = {
   command: "redis-server",
-  package: "redis-server",
+  package: "the Debian package redis-server",
   parameters: (directory, socket) => ["--port", "0", "--unixsocket", socket, "--dir", directory, "--save", ""],
 };
 
-/** Why the tests of MariaDB, or Redis, cannot run on this machine; undefined where they can. In CI that throws. */
-export function missing(...programs: readonly ("mariadb" | "redis")[]): string | undefined {
-  for (const name of programs) {
-    const { command, package: debian } = name === "mariadb" ? MARIADB : REDIS;
-    if (spawnSync(command, ["--version"]).status === 0) continue;
-    const reason = `needs ${command}, of the Debian package ${debian}`;
-    if (process.env.CI) throw new Error(reason);
-    return reason;
-  }
-  return undefined;
+/** A server of MongoDB's protocol on SQLite: MongoDB itself comes by no package. */
+const MONGODB: Program = {
+  command: join(dirname(PYTHON), "nx-27017"),
+  package: "the Python package nx-27017 in .venv",
+  parameters: (directory, port) => [
+    ...["--db", "memory", "--port", port],
+    ...["--log-file", join(directory, "log"), "--pid-file", join(directory, "pid")],
+  ],
+};
+const PROGRAMS = { mariadb: MARIADB, redis: REDIS, mongodb: MONGODB } as const;
+
+/** Why the tests of a database cannot run on this machine; undefined where they can. In CI that throws. */
+export function missing(database: keyof typeof PROGRAMS): string | undefined {
+  const program = PROGRAMS[database];
+  if (spawnSync(program.command, ["--help"]).error === undefined) return undefined;
+  const reason = `needs ${program.package}`;
+  if (process.env.CI) throw new Error(reason);
+  return reason;
 }
 
-export const startMariadb = () => start(MARIADB);
-export const startRedis = () => start(REDIS);
-
-async function start({ command, parameters }: Program): Promise<DatabaseServer> {
-  const directory = mkdtempSync(join(tmpdir(), `tidemark-${command}-`));
-  chmodSync(directory, 0o700);
-  const socket = join(directory, "socket");
-  const child = spawn(command, parameters(directory, socket), { stdio: ["ignore", "pipe", "pipe"] });
+/** @throws when it ends before it answers; the message holds its last lines. */
+export async function startDatabase(database: keyof typeof PROGRAMS): Promise<DatabaseServer> {
+  const { command, parameters } = PROGRAMS[database];
+  const directory = mkdtempSync(join(tmpdir(), `tidemark-${database}-`));
+  const address = database === "mongodb" ? String(await freePort()) : join(directory, "socket");
+  const child = spawn(command, parameters(directory, address), { stdio: ["ignore", "pipe", "pipe"] });
   let lines = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream.on("data", (chunk: Buffer) => {
@@ -69,13 +80,25 @@ async function start({ command, parameters }: Program): Promise<DatabaseServer> 
   }
   await until(`${command} answers`, () => {
     if (child.exitCode !== null) throw new Error(`${command} ended with ${child.exitCode}: ${lines}`);
-    return answers(socket);
+    return answers(address);
   });
-  return { socket, stop: () => stop(child, directory) };
+  return {
+    address: database === "mongodb" ? `mongodb://127.0.0.1:${address}` : address,
+    stop: () => stop(child, directory),
+  };
 }
 
-async function answers(socket: string): Promise<boolean> {
-  const connection = connect(socket);
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const { port } = probe.address() as AddressInfo;
+  probe.close();
+  await once(probe, "close");
+  return port;
+}
+
+async function answers(address: string): Promise<boolean> {
+  const connection = /^\d+$/.test(address) ? connect(Number(address), "127.0.0.1") : connect(address);
   try {
     await once(connection, "connect");
     return true;

@@ -131,9 +131,10 @@ export function observed<T>(ended: OperationEnded, promise: Promise<T>): Promise
   );
 }
 
-/** The database's own code of an error (SQLSTATE, `ER_...`), else its class. */
+/** The database's own code of an error (SQLSTATE, `ER_...`, MongoDB's number), else its class. */
 function errorType(error: unknown): string | undefined {
   if (error === undefined || error === null) return undefined;
   const { code, name } = error as { code?: unknown; name?: unknown };
-  return typeof code === "string" ? code : typeof name === "string" ? name : "_OTHER";
+  if (typeof code === "string" || typeof code === "number") return String(code);
+  return typeof name === "string" ? name : "_OTHER";
 }
