@@ -19,6 +19,7 @@ export const PANELS = {
   busyThreads: 311,
   threadWait: 312,
   listenQueue: 321,
+  findings: 361,
   ingestReports: 415,
   rejections: 424,
   ingestLag: 434,

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.serving import ROOT, gunicorn, running
@@ -13,7 +14,8 @@ from tidemark_django.findings import RULES, Deployment, find
 
 
 def ids(deployment: Deployment, **database: Any) -> list[str]:
-    settings = SimpleNamespace(DATABASES={"default": {"ENGINE": "django.db.backends.postgresql", **database}})
+    defaults = {"ENGINE": "django.db.backends.postgresql", "CONN_HEALTH_CHECKS": True}
+    settings = SimpleNamespace(DATABASES={"default": {**defaults, **database}})
     return [finding.id.removeprefix("tidemark.") for finding in find(settings, deployment)]
 
 
@@ -34,12 +36,41 @@ def ids(deployment: Deployment, **database: Any) -> list[str]:
         (Deployment(workers=5, cores=2), {}, []),
         (Deployment(configured_backlog=2048, backlog_limit=128), {}, ["W006"]),
         (Deployment(configured_backlog=128, backlog_limit=128), {}, []),
+        (Deployment(workers=4, threads=30, connection_limits={"default": 100}), {}, ["W008"]),
+        (Deployment(workers=4, threads=25, connection_limits={"default": 100}), {}, []),
+        (
+            Deployment(workers=4, threads=8, connection_limits={"default": 100}),
+            {"OPTIONS": {"pool": {"max_size": 26}}},
+            ["W008"],
+        ),
+        (Deployment(workers=101, server="gunicorn-sync", connection_limits={"default": 100}), {}, ["W008"]),
+        (Deployment(workers=101, asgi=True, connection_limits={"default": 100}), {}, []),
+        (Deployment(workers=101, threads=8, connection_limits={"default": 0}), {}, []),
+        (Deployment(threads=9, cores=2), {}, ["W009"]),
+        (Deployment(threads=8, cores=2), {}, []),
+        (Deployment(), {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": False}, ["W010"]),
+        (Deployment(), {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": False}, []),
     ],
 )
 def test_a_finding_is_told_where_it_holds_and_nowhere_else(
     deployment: Deployment, database: dict[str, Any], expected: list[str]
 ) -> None:
     assert ids(deployment, **database) == expected
+
+
+@pytest.mark.parametrize(
+    ("workers", "backend", "expected"),
+    [
+        (2, "channels.layers.InMemoryChannelLayer", ["tidemark.W011"]),
+        (1, "channels.layers.InMemoryChannelLayer", []),
+        (2, "channels_redis.core.RedisChannelLayer", []),
+    ],
+)
+def test_a_channel_layer_in_memory_is_a_finding_with_several_workers(
+    workers: int, backend: str, expected: list[str]
+) -> None:
+    settings = SimpleNamespace(CHANNEL_LAYERS={"default": {"BACKEND": backend}})
+    assert [finding.id for finding in find(settings, Deployment(workers=workers))] == expected
 
 
 def test_debug_is_a_finding_except_in_the_development_server_and_when_silenced() -> None:
@@ -63,7 +94,31 @@ def test_a_serving_process_sends_what_it_finds(sink: Sink) -> None:
         log = server.output.read_text()
     assert found == {"tidemark.W006", "tidemark.W007"}
     assert log.count("tidemark.W007") == 1
+    gauges = until(lambda: sink.points("tidemark.finding"))
     assert all(event["tidemark.finding.fix"] for event in sink.events("tidemark.finding"))
+    told = {point.attributes["tidemark.finding.id"]: point.attributes for point in gauges}
+    assert told["tidemark.W007"]["tidemark.finding.where"] == "gunicorn-gthread serves with DEBUG = True"
+    assert told["tidemark.W007"]["tidemark.finding.why"] == RULES["tidemark.W007"].why
+
+
+def test_the_database_is_asked_once_how_many_connections_it_allows(sink: Sink, postgres: str) -> None:
+    with psycopg.connect(postgres) as other:
+        row = other.execute("SHOW max_connections").fetchone()
+    assert row is not None
+    threads = int(row[0]) + 1
+    command = gunicorn("--worker-class", "gthread", "--threads", str(threads))
+    with running(command, sink, TEST_POSTGRES=postgres, TEST_CONN_MAX_AGE="0") as server:
+        server.get("/connect/1/")
+        where = until(
+            lambda: [
+                point.attributes["tidemark.finding.where"]
+                for point in sink.points("tidemark.finding", tidemark__finding__id="tidemark.W008")
+            ]
+        )
+        server.stop()
+    assert where[0] == f'1 workers x {threads} connections, DATABASES["default"] allows {row[0]}'
+    # The question is the agent's, not the application's.
+    assert not sink.points("db.client.operation.duration", db__operation__name="SHOW")
 
 
 def test_the_system_check_of_a_deployment_shows_them_too() -> None:

@@ -1,6 +1,7 @@
 import { DASHBOARDS, PANELS } from "../panel-ids.ts";
-import { heat, lines } from "../panels/panels.ts";
+import { heat, lines, rows } from "../panels/panels.ts";
 import { CRITICAL, DJANGO as DJANGO_HUE, OK, shades, WARNING } from "../panels/theme.ts";
+import { VARIABLE_FILTER, WITH_STEP } from "../sql/fragments.ts";
 import { aggregateSeries, gaugeSeries, heatmapColumns, metricSource, PROCESS, quantileSeries } from "../sql/series.ts";
 import type { DashboardSpec } from "./layout.ts";
 import { connectionsPanel, phasesPanel, processGauge, repeatsPanel, stallsPanel, statementsPanel } from "./shared.ts";
@@ -280,6 +281,31 @@ export const django: DashboardSpec = {
           sql: processGauge("tidemark.process.memory.pss", "django"),
         }),
         connectionsPanel("django", 352, 12),
+      ],
+    },
+    {
+      id: 360,
+      title: "Which settings are known to hurt?",
+      panels: [
+        rows({
+          id: PANELS.findings,
+          title: "What would you change in the settings?",
+          description:
+            "Findings of the agent in the settings and the server of each process: what hurts, why, and the fix. Silence one with SILENCED_SYSTEM_CHECKS.",
+          width: 24,
+          units: { "last seen": "dateTimeAsLocal", processes: "none" },
+          widths: { service: 120, finding: 130, processes: 90, "last seen": 160 },
+          noValue: "nothing found",
+          sql: `${WITH_STEP}
+SELECT toString(service) AS service, attributes['tidemark.finding.id'] AS finding, attributes['tidemark.finding.where'] AS setting,
+  attributes['tidemark.finding.why'] AS why, attributes['tidemark.finding.fix'] AS fix,
+  toFloat64(uniqExact(instance)) AS processes, max(ts) AS "last seen"
+FROM ${metricSource("tidemark.finding")}
+WHERE ${DJANGO} AND ${VARIABLE_FILTER}
+GROUP BY service, finding, setting, why, fix
+ORDER BY finding, service, setting
+LIMIT 50`,
+        }),
       ],
     },
   ],

@@ -292,6 +292,12 @@ export async function writeStory(writer: StoreClient, times: StoryTimes, periodS
             metric("tidemark.http.server.loop_active", 0.2, { "http.route": "/books/<id>" }, true);
           } else {
             metric("tidemark.process.memory.pss", 4e7);
+            metric("tidemark.finding", 1, {
+              "tidemark.finding.id": "tidemark.W007",
+              "tidemark.finding.where": "gunicorn-gthread serves with DEBUG = True",
+              "tidemark.finding.why": "With `DEBUG` every query is kept in memory and formatted",
+              "tidemark.finding.fix": "`DEBUG = False` in what serves users",
+            });
           }
         });
       }

@@ -70,6 +70,8 @@ class Agent:
         """Seconds since the client's last bytes, for servers whose requests do not carry their socket."""
         self.pools: dict[int, PoolWatch] = {}
         self.unpooled = UnpooledConnections(self)
+        self.connection_limits: dict[str, int] = {}
+        """Connections that the database of an alias allows to all its clients; 0 where it did not tell."""
         self.executors: dict[str, ExecutorWatch] = {}
         self.loops: list[LoopWatch] = []
         self.connections = Connections()

@@ -16,6 +16,7 @@ from tidemark_django.request import MAX_QUERY_SPANS, Database, QueryRecord, Requ
 from tidemark_django.statements import Statement, StatementCache
 
 SYSTEMS: Final = {"postgresql": "postgresql", "mysql": "mysql", "sqlite": "sqlite", "oracle": "oracle.db"}
+CONNECTION_LIMITS: Final = {"postgresql": "SHOW max_connections", "mysql": "SELECT @@max_connections"}
 MAX_QUERIES_HELD: Final = 1000
 MAX_LOOSE: Final = 8192
 MAX_DATABASES: Final = 1000
@@ -78,8 +79,8 @@ def install() -> None:
                         (semconv.TIDEMARK_DB_CONNECT_KIND, kind),
                     )
                 series.record(elapsed)
-                if kind == "connect" and self.connection is not None:
-                    agent.unpooled.opened(self, system_of(self))
+                if self.connection is not None:
+                    _connected(agent, self, kind)
                 if state is not None:
                     state.spend("db", elapsed, inner)
             except Exception as error:
@@ -88,6 +89,20 @@ def install() -> None:
     CursorWrapper._execute_with_wrappers = timed_execute  # type: ignore[attr-defined]
     BaseDatabaseWrapper.connect = timed_connect  # type: ignore[method-assign]
     CursorWrapper._tidemark = True  # type: ignore[attr-defined]
+
+
+def _connected(agent: Agent, connection: Any, kind: str) -> None:
+    """Counts a connection that no pool keeps; the first of an alias is asked how many its database allows."""
+    if kind == "connect":
+        agent.unpooled.opened(connection, system_of(connection))
+    if connection.alias in agent.connection_limits or not connection.get_autocommit():
+        return
+    agent.connection_limits[connection.alias] = 0
+    question = CONNECTION_LIMITS.get(connection.vendor)
+    if question is not None:
+        with connection.connection.cursor() as cursor:
+            cursor.execute(question)
+            agent.connection_limits[connection.alias] = int(cursor.fetchone()[0])
 
 
 def system_of(connection: Any) -> str:

@@ -1,14 +1,16 @@
-"""Settings that are known to hurt, each with its reason and its fix: as Django's system checks, and as events."""
+"""Settings that are known to hurt, each with its reason and its fix: as Django's system checks, a gauge, and events."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from time import time_ns
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from time import monotonic, time_ns
 from typing import Any, Final
 
 from tidemark_django import kernel, native, semconv
 from tidemark_django.agent import Agent
+from tidemark_django.agg import Point
 from tidemark_django.encode import Event
 
+TOLD_AGAIN_S: Final = 3600.0
 DEFAULT_POOL_SIZE: Final = 4
 """``min_size`` of psycopg_pool; ``max_size`` is the same unless it is given."""
 
@@ -52,6 +54,25 @@ RULES: Final = {
     "tidemark.W007": Rule(
         "With `DEBUG` every query is kept in memory and formatted", "`DEBUG = False` in what serves users"
     ),
+    "tidemark.W008": Rule(
+        "All workers together may open more connections than the database allows: the last ones are refused",
+        "fewer workers or threads, a smaller pool in each, or a pooler such as PgBouncer",
+    ),
+    # Source: gunicorn's documentation of the setting `threads`: 2 to 4 per core.
+    "tidemark.W009": Rule(
+        "More threads in a worker than four per usable core: they share one interpreter lock, and wait for it longer",
+        "fewer threads in more workers",
+    ),
+    # Source: Django's documentation of the setting CONN_HEALTH_CHECKS.
+    "tidemark.W010": Rule(
+        "A persistent connection that the database has closed fails the next request that uses it",
+        "`CONN_HEALTH_CHECKS = True`",
+    ),
+    # Source: the documentation of Channels, "Channel Layers".
+    "tidemark.W011": Rule(
+        "An in-memory channel layer ends at its process: messages do not reach the consumers of other workers",
+        "`channels_redis`, or one worker",
+    ),
 }
 
 
@@ -67,6 +88,8 @@ class Deployment:
     cores: float | None = None
     configured_backlog: int | None = None
     backlog_limit: float | None = None
+    connection_limits: Mapping[str, int] = field(default_factory=dict)
+    """Connections that the database of an alias allows to all its clients together."""
 
 
 @dataclass(frozen=True)
@@ -97,13 +120,9 @@ def _databases(settings: Any, deployment: Deployment) -> Iterator[Finding]:
         if not str(database.get("ENGINE", "")).strip() or "sqlite3" in database["ENGINE"]:
             continue
         pool = (database.get("OPTIONS") or {}).get("pool")
-        age = database.get("CONN_MAX_AGE", 0)
-        persistent = age is None or age > 0
         name = f'DATABASES["{alias}"]'
-        if deployment.asgi and persistent and not pool:
-            yield Finding("tidemark.W001", f"{name} has CONN_MAX_AGE = {age}")
-        if deployment.gevent and persistent:
-            yield Finding("tidemark.W002", f"{name} has CONN_MAX_AGE = {age}")
+        yield from _persistence(database, name, pool, deployment)
+        size: int | None = None
         if pool:
             options = pool if isinstance(pool, dict) else {}
             size = options.get("max_size") or options.get("min_size") or DEFAULT_POOL_SIZE
@@ -111,17 +130,46 @@ def _databases(settings: Any, deployment: Deployment) -> Iterator[Finding]:
                 yield Finding("tidemark.W004", f"{name} has a pool without max_size")
             if deployment.threads is not None and deployment.threads > size:
                 yield Finding("tidemark.W003", f"{deployment.threads} threads, {name} has a pool of {size}")
+        each, limit = size or _at_once(deployment), deployment.connection_limits.get(alias)
+        if deployment.workers is not None and each is not None and limit:
+            told = f"{deployment.workers} workers x {each} connections, {name} allows {limit}"
+            if deployment.workers * each > limit:
+                yield Finding("tidemark.W008", told)
+
+
+def _persistence(database: Any, name: str, pool: Any, deployment: Deployment) -> Iterator[Finding]:
+    age = database.get("CONN_MAX_AGE", 0)
+    if age is not None and age <= 0:
+        return
+    if deployment.asgi and not pool:
+        yield Finding("tidemark.W001", f"{name} has CONN_MAX_AGE = {age}")
+    if deployment.gevent:
+        yield Finding("tidemark.W002", f"{name} has CONN_MAX_AGE = {age}")
+    if not database.get("CONN_HEALTH_CHECKS"):
+        yield Finding("tidemark.W010", f"{name} has CONN_MAX_AGE = {age} without CONN_HEALTH_CHECKS")
+
+
+def _at_once(deployment: Deployment) -> int | None:
+    """Requests that one worker runs at once, and so its connections without a pool; None: there is no limit."""
+    if deployment.asgi or deployment.gevent:
+        return None
+    return deployment.threads or (1 if deployment.server == "gunicorn-sync" else None)
 
 
 def _server(settings: Any, deployment: Deployment) -> Iterator[Finding]:
-    workers, cores = deployment.workers, deployment.cores
+    workers, threads, cores = deployment.workers, deployment.threads, deployment.cores
     if workers is not None and cores is not None and workers > 2 * cores + 1:
         yield Finding("tidemark.W005", f"{workers} workers on {cores:g} cores")
+    if threads is not None and cores is not None and threads > 4 * cores:
+        yield Finding("tidemark.W009", f"{threads} threads in a worker on {cores:g} cores")
     wanted, limit = deployment.configured_backlog, deployment.backlog_limit
     if wanted is not None and limit is not None and limit < wanted:
         yield Finding("tidemark.W006", f"backlog {wanted} became {limit:g}")
     if deployment.server not in {"", "runserver"} and getattr(settings, "DEBUG", False):
         yield Finding("tidemark.W007", f"{deployment.server} serves with DEBUG = True")
+    for alias, layer in (getattr(settings, "CHANNEL_LAYERS", None) or {}).items():
+        if workers is not None and workers > 1 and str(layer.get("BACKEND", "")).endswith("InMemoryChannelLayer"):
+            yield Finding("tidemark.W011", f'CHANNEL_LAYERS["{alias}"] is in memory, {workers} workers')
 
 
 def register() -> None:
@@ -160,14 +208,43 @@ def deployment_of(agent: Agent) -> Deployment:
         cores=kernel.usable_cores(),
         configured_backlog=agent.configured_backlog,
         backlog_limit=limit if limit is not None and limit == kernel.somaxconn() else None,
+        connection_limits=dict(agent.connection_limits),
     )
 
 
-def report(agent: Agent) -> None:
-    """Sends each finding of this process as an event, and writes it to the log once."""
-    from django.conf import settings
+class FindingsWatch:
+    """Looks at each export: a finding is a gauge while it holds, and an event when it is new and each hour."""
 
-    for finding in find(settings, deployment_of(agent)):
-        agent.log_once(finding.id, "tidemark: %s: %s Fix: %s", finding.id, finding.message, finding.fix)
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._told: dict[Finding, float] = {}
+
+    def points(self) -> list[Point]:
+        """A one for each finding of now."""
+        from django.conf import settings
+
+        found = find(settings, deployment_of(self._agent))
+        for finding in found:
+            self._tell(finding)
+        return [
+            Point(
+                "tidemark.finding",
+                (
+                    (semconv.TIDEMARK_FINDING_ID, finding.id),
+                    (semconv.TIDEMARK_FINDING_WHERE, finding.where),
+                    (semconv.TIDEMARK_FINDING_WHY, RULES[finding.id].why),
+                    (semconv.TIDEMARK_FINDING_FIX, finding.fix),
+                ),
+                1,
+            )
+            for finding in found
+        ]
+
+    def _tell(self, finding: Finding) -> None:
+        now = monotonic()
+        if finding in self._told and now - self._told[finding] < TOLD_AGAIN_S:
+            return
+        self._told[finding] = now
+        self._agent.log_once(finding.id, "tidemark: %s: %s Fix: %s", finding.id, finding.message, finding.fix)
         attributes = {semconv.TIDEMARK_FINDING_ID: finding.id, semconv.TIDEMARK_FINDING_FIX: finding.fix}
-        agent.event(Event(semconv.EVENT_TIDEMARK_FINDING, time_ns(), attributes, finding.message))
+        self._agent.event(Event(semconv.EVENT_TIDEMARK_FINDING, time_ns(), attributes, finding.message))

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from tidemark_django import findings, native, runtime
+from tidemark_django import native, runtime
 from tidemark_django.agent import Agent
 from tidemark_django.agg import Point
 from tidemark_django.export import Exporter
+from tidemark_django.findings import FindingsWatch
 from tidemark_django.memory import MemoryWatch
 from tidemark_django.probes import LockProbe
 from tidemark_django.process import ProcessWatch
@@ -17,7 +18,6 @@ from tidemark_django.stalls import StallWatch
 
 WATCH_PERIOD_S: Final = 0.05
 SAMPLE_PERIOD_S: Final = 0.25
-FINDINGS_PERIOD_S: Final = 3600.0
 
 
 class Threads:
@@ -31,7 +31,7 @@ class Threads:
         self._probe = LockProbe(agent)
         self._exporter = Exporter(agent, self.collect)
         self._stop = native.Event()
-        self._findings_due = 0.0
+        self._findings = FindingsWatch(agent)
 
     def start(self) -> None:
         for name, body in (("sampler", self._sample), ("probe", self._probe_locks), ("export", self._exporter.run)):
@@ -79,6 +79,7 @@ class Threads:
             *(("pools", pool.points) for pool in list(agent.pools.values())),
             ("unpooled", agent.unpooled.points),
             *(("loop", loop.take) for loop in list(agent.loops)),
+            ("findings", self._findings.points),
             ("connections", agent.connections.take),
             ("memory", self._memory.take),
             ("process", self._process.take),
@@ -92,14 +93,7 @@ class Threads:
                 agent.failed(part, error)
         self._stalls.new_interval()
         agent.repeats.clear()
-        self._guard("findings", self._report_findings)
         return points
-
-    def _report_findings(self) -> None:
-        now = time.monotonic()
-        if now >= self._findings_due:
-            self._findings_due = now + FINDINGS_PERIOD_S
-            findings.report(self._agent)
 
     def close(self) -> None:
         """The last export, at the end of the process; a child that inherited the hook does nothing."""
