@@ -1,4 +1,7 @@
+import http.client
 import re
+import time
+from collections.abc import Callable
 
 import pytest
 
@@ -103,13 +106,46 @@ def test_a_streamed_body_is_part_of_the_request(sink: Sink) -> None:
     assert mean(send) >= 0.29
 
 
-def test_a_proxy_header_counts_where_the_socket_does_not_tell(sink: Sink) -> None:
-    import time
+# nginx, Heroku and Apache: seconds, milliseconds and microseconds.
+STAMPS: tuple[Callable[[float], str], ...] = (
+    lambda at: f"t={at:.3f}",
+    lambda at: f"{at * 1e3:.0f}",
+    lambda at: f"t={at * 1e6:.0f}",
+)
 
-    with running(["-m", "django", "runserver", "--noreload", "127.0.0.1:{port}"], sink) as server:
-        server.get("/sleep/1/", headers={"X-Request-Start": f"t={time.time() - 2:.3f}"})
+
+@pytest.mark.parametrize("command", [GTHREAD, uvicorn()], ids=["wsgi", "asgi"])
+def test_a_proxy_stamp_is_kept_apart_from_the_wait_in_the_socket(sink: Sink, command: list[str]) -> None:
+    metric, duration = "tidemark.http.server.queue.duration", "http.server.request.duration"
+    with running(command, sink) as server:
+        until(lambda: sink.points(metric))
+        sink.metrics.clear()
+        for stamp in STAMPS:
+            server.get("/", headers={"X-Request-Start": stamp(time.time() - 2)})
+            # A proxy whose clock is ahead says nothing.
+            server.get("/", headers={"X-Request-Start": stamp(time.time() + 2)})
+        until(lambda: sum(point.count for point in sink.points(duration)) >= 2 * len(STAMPS))
+        server.stop()
+    stamped = sink.points(metric, tidemark__queue__source="header")
+    assert sum(point.count for point in stamped) == len(STAMPS)
+    assert 2 <= mean(stamped) < 2.5
+    socket = sink.points(metric, tidemark__queue__source="tcp_info")
+    assert sum(point.count for point in socket) == 2 * len(STAMPS)
+    assert mean(socket) < 0.5
+
+
+def test_a_proxy_stamp_counts_alone_where_the_socket_does_not_tell(sink: Sink) -> None:
+    with running(GTHREAD, sink) as server:
+        body = b"x" * 100_000
+        connection = http.client.HTTPConnection("127.0.0.1", server.port)
+        headers = {"X-Request-Start": f"t={time.time() - 2:.3f}", "Connection": "close"}
+        connection.request("POST", "/echo-body/", body, headers)
+        assert connection.getresponse().read() == body
         queued = until(lambda: sink.points("tidemark.http.server.queue.duration", tidemark__queue__source="header"))
     assert 2 <= mean(queued) < 2.5
+    assert queued[0].attributes["http.route"] == "/echo-body/"
+    phases = sink.points("tidemark.http.server.phase.duration", tidemark__phase="queue", http__route="/echo-body/")
+    assert 2 <= mean(phases) < 2.5
 
 
 def test_a_request_that_stands_still_is_sampled_and_its_trace_kept(sink: Sink) -> None:

@@ -104,6 +104,12 @@ class Agent:
     def count(self, metric: str, *attributes: tuple[str, str | int], by: float = 1) -> None:
         self.registry.counter(metric, attributes).add(by)
 
+    def proxied(self, seconds: float | None) -> None:
+        """Notes what passed since a proxy's stamp, for a request whose wait in the socket is known too."""
+        if seconds is not None:
+            name = "tidemark.http.server.queue.duration"
+            self.histogram(name, (semconv.TIDEMARK_QUEUE_SOURCE, "header")).record(seconds)
+
     def route(self, pattern: str) -> str:
         """The template of one of Django's patterns, for the first 300 of a process; then ``_other``."""
         found = self._routes.get(pattern)

@@ -97,6 +97,8 @@ def _begin(agent: Agent, scope: Scope) -> RequestState | None:
 
 
 def _measure_queue(agent: Agent, state: RequestState, scope: Scope, headers: dict[bytes, bytes]) -> None:
+    header = headers.get(b"x-request-start") or headers.get(b"x-queue-start")
+    since_proxy = net.since_header(header.decode("latin-1"), time.time()) if header else None
     length = headers.get(b"content-length", b"")
     if b"expect" not in headers and (not length or (length.isdigit() and int(length) < LARGE_BODY_BYTES)):
         connection = scope.get(SOCKET)
@@ -111,8 +113,6 @@ def _measure_queue(agent: Agent, state: RequestState, scope: Scope, headers: dic
             waited = net.since_last_data_between(scope.get("server"), scope.get("client"))
         if waited is not None:
             state.queue, state.queue_source = waited, "tcp_info"
+            agent.proxied(since_proxy)
             return
-    header = headers.get(b"x-request-start") or headers.get(b"x-queue-start")
-    if header:
-        state.queue = net.since_header(header.decode("latin-1"), time.time())
-        state.queue_source = "header"
+    state.queue, state.queue_source = since_proxy, "header"

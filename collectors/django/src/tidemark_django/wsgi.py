@@ -36,6 +36,8 @@ def install() -> None:
                 connection is None
                 or "CONTENT_LENGTH" in environ
                 or "HTTP_EXPECT" in environ
+                or "HTTP_X_REQUEST_START" in environ
+                or "HTTP_X_QUEUE_START" in environ
                 or (waited := since_last_data(connection)) is None
             ):
                 _measure_queue(agent, state, environ)
@@ -89,8 +91,10 @@ def _measure_queue(agent: Agent, state: RequestState, environ: dict[str, Any]) -
     The wait before the application, for requests whose socket alone may not tell.
 
     A large body or ``Expect: 100-continue`` arrives while the request is read, and then the last bytes say nothing
-    about when the request began to wait.
+    about when the request began to wait. A proxy's stamp is older than the bytes in the socket: kept apart from them.
     """
+    header = environ.get("HTTP_X_REQUEST_START") or environ.get("HTTP_X_QUEUE_START")
+    since_proxy = since_header(header, time()) if header else None
     connection = environ.get("gunicorn.socket")
     length = environ.get("CONTENT_LENGTH")
     small = not length or (length.isdigit() and int(length) < LARGE_BODY_BYTES)
@@ -103,8 +107,6 @@ def _measure_queue(agent: Agent, state: RequestState, environ: dict[str, Any]) -
             state.queue_source = "tcp_info"
             if agent.socket_resource is not None:
                 agent.socket_resource.wait.record(state.queue)
+            agent.proxied(since_proxy)
             return
-    header = environ.get("HTTP_X_REQUEST_START") or environ.get("HTTP_X_QUEUE_START")
-    if header:
-        state.queue = since_header(header, time())
-        state.queue_source = "header"
+    state.queue, state.queue_source = since_proxy, "header"
