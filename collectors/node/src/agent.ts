@@ -22,6 +22,7 @@ import type { MessageToWorker, WorkerData } from "./shared/messages.ts";
 import { type RegistryMessage, registryName } from "./threads/messages.ts";
 import { followThreads } from "./threads/thread-news.ts";
 import { type ActiveSpan, startTracing } from "./traces/tracing.ts";
+import { WebSockets } from "./websockets/websockets.ts";
 
 const EXIT_FLUSH_MS = 500;
 const WORKER_HEAP_MB = 64;
@@ -46,7 +47,12 @@ export function startAgent(options: AgentOptions, environment: Environment): Age
   const requests = new HttpRequests(series, control, contexts, (context, route) => repeated.check(context, route));
   const loads = new ModuleLoads(control);
   const pools = followDatabases(loads, series, control, contexts);
-  const connections = new Connections(series, (socket: Socket) => requests.connectionClosed(socket));
+  const webSockets = new WebSockets(series, guard);
+  const connections = new Connections(
+    series,
+    (socket: Socket) => requests.connectionClosed(socket),
+    (socket: Socket) => webSockets.upgrading(socket),
+  );
   let activeSpan: ActiveSpan = () => undefined;
   const description = installDescription(surroundingsOf(control, requests, contexts, () => activeSpan()));
   const identity = identify(options, environment);
@@ -71,7 +77,10 @@ export function startAgent(options: AgentOptions, environment: Environment): Age
     startLoopTicker(
       control,
       guard,
-      () => pools.tick(),
+      () => {
+        pools.tick();
+        webSockets.tick();
+      },
       () => {
         connections.recheck();
         control.inspected = isInspected();

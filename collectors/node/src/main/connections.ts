@@ -26,12 +26,15 @@ export class Connections {
   readonly #series: SeriesTable;
   readonly #servers = new Map<Server, boolean>();
   readonly #closed: (socket: Socket) => void;
+  readonly #upgrading: (socket: Socket) => void;
   #guard: Guard | undefined;
   #onClose: ((socket: CountedSocket) => void) | undefined;
 
-  constructor(series: SeriesTable, closed: (socket: Socket) => void) {
+  /** `upgrading` is called for each WebSocket, before the application sees it; `closed` for each connection's end. */
+  constructor(series: SeriesTable, closed: (socket: Socket) => void, upgrading: (socket: Socket) => void) {
     this.#series = series;
     this.#closed = closed;
+    this.#upgrading = upgrading;
   }
 
   /** Starts counting; returns a function that stops it. */
@@ -91,6 +94,7 @@ export class Connections {
     }
     const onUpgrade = this.#guard!((request: IncomingMessage, socket: CountedSocket) => {
       if (request.headers.upgrade?.toLowerCase() !== "websocket") return;
+      this.#upgrading(socket);
       const raw = (socket as CountedSocket & { _parent?: CountedSocket })._parent ?? socket;
       const counted = raw[kKind] === undefined ? socket : raw;
       const before = counted[kKind];
@@ -113,7 +117,7 @@ export class Connections {
         this.#servers.set(server, false);
       }
     };
-    server.on("upgrade", onUpgrade);
+    server.prependListener("upgrade", onUpgrade);
     server.on("removeListener", onRemove);
     this.#servers.set(server, true);
   }
