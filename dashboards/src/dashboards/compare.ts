@@ -11,37 +11,39 @@ import { phasesPanel } from "./shared.ts";
 const RUNTIME = "toString(runtime)";
 const BOTH = "runtime IN ('node', 'django')";
 const RESOURCE = "concat(runtime, ' ', kind, ' ', name)";
-/** Load and latency of one runtime, one point per bucket; the mean number in flight by Little's law, L = rate x duration. */
-function knee(runtime: "node" | "django", y: string): string {
+/** Column with `value` where the row is of that runtime, for a chart that draws both against one axis. */
+const ofEach = (value: string): string =>
+  ["node", "django"].map((runtime) => `if(runtime = '${runtime}', toFloat64(${value}), NULL) AS ${runtime}`).join(", ");
+
+/** Load and latency of each runtime, one point per bucket; the mean number in flight by Little's law, L = rate x duration. */
+function knee(y: string): string {
   return `${WITH_STEP}
-SELECT toFloat64(in_flight) AS "in flight", toFloat64(y) AS ${runtime}
+SELECT toFloat64(in_flight) AS "in flight", ${ofEach("y")}
 FROM (
-  SELECT ${BUCKET} AS time, sum(sum) / step AS in_flight, ${y} AS y
-  ${fromWindows("http_requests")} AND runtime = '${runtime}' AND ${VARIABLE_FILTER}
-  GROUP BY time
+  SELECT runtime, ${BUCKET} AS time, sum(sum) / step AS in_flight, ${y} AS y
+  ${fromWindows("http_requests")} AND ${BOTH} AND ${VARIABLE_FILTER}
+  GROUP BY runtime, time
   HAVING ${WHOLE_BUCKETS} AND sum(count) > 0
 )
 WHERE y IS NOT NULL
 ORDER BY in_flight`;
 }
 
-/** Memory against connections of all kinds of one runtime, one point per process and bucket: means of its exports. */
-function memory(runtime: "node" | "django"): string {
-  return `${WITH_STEP}
-SELECT toFloat64(open) AS connections, toFloat64(bytes) AS ${runtime}
+/** Memory against connections of all kinds of each runtime, one point per process and bucket: means of its exports. */
+const MEMORY = `${WITH_STEP}
+SELECT toFloat64(open) AS connections, ${ofEach("bytes")}
 FROM (
-  SELECT instance, time, memory_type, sum(mean_open) AS open, max(mean_bytes) AS bytes
+  SELECT runtime, instance, time, memory_type, sum(mean_open) AS open, max(mean_bytes) AS bytes
   FROM (
-    SELECT instance, ${BUCKET} AS time, memory_type, kind, sum(connections_sum) / sum(connections_n) AS mean_open, sum(memory_bytes_sum) / sum(memory_bytes_n) AS mean_bytes
-    ${fromWindows("connection_memory")} AND runtime = '${runtime}' AND ${VARIABLE_FILTER}
-    GROUP BY instance, time, memory_type, kind
+    SELECT runtime, instance, ${BUCKET} AS time, memory_type, kind, sum(connections_sum) / sum(connections_n) AS mean_open, sum(memory_bytes_sum) / sum(memory_bytes_n) AS mean_bytes
+    ${fromWindows("connection_memory")} AND ${BOTH} AND ${VARIABLE_FILTER}
+    GROUP BY runtime, instance, time, memory_type, kind
     HAVING sum(connections_n) > 0 AND sum(memory_bytes_n) > 0
   )
-  GROUP BY instance, time, memory_type
+  GROUP BY runtime, instance, time, memory_type
 )
 ORDER BY cityHash64(instance, time)
-LIMIT 2000`;
-}
+LIMIT 2000 BY runtime`;
 
 /** A fit that explains less is none. */
 const MIN_R2 = 0.8;
@@ -60,20 +62,17 @@ const NO_SLOPE = -2;
  */
 const CONNECTION_COST = `SELECT name, toFloat64(multiIf(fits > 0, cost, reach < ${MIN_SPAN}, ${TOO_LITTLE}, ${NO_SLOPE})) AS value
 FROM (
-  SELECT concat(runtime, ' ', kind) AS name, max(span) AS reach,
-    if(countIf(fitted) * 2 >= countIf(near), countIf(fitted), 0) AS fits, ifNull(quantileExactIf(0.5)(ifNull(bytes_per_connection, 0), fitted), 0) AS cost
+  SELECT concat(runtime, ' ', kind) AS name, max(span) AS reach, if(sum(length(slopes)) * 2 >= sum(near), sum(length(slopes)), 0) AS fits,
+    quantileExactArray(0.5)(slopes) AS cost
   FROM (
-    SELECT runtime, kind, bytes_per_connection, span,
-      span >= ${MIN_SPAN} AND ifNull(connections - lowest >= ${MIN_REACH} * span, 0) AS near,
-      ifNull(bytes_per_connection > 0 AND fit_r2 >= ${MIN_R2} AND fit_span >= greatest(${MIN_SPAN}, ${MIN_REACH} * span), 0) AS fitted
-    FROM tidemark.connection_memory AS c
-    INNER JOIN (
-      SELECT instance, kind, min(connections) AS lowest, ifNull(max(connections) - lowest, 0) AS span
-      FROM tidemark.connection_memory
-      WHERE $__timeFilter(ts) AND ${BOTH} AND ${VARIABLE_FILTER}
-      GROUP BY instance, kind
-    ) AS seen USING (instance, kind)
+    -- One scan: what the exports near the peak are is known when the peak is.
+    SELECT runtime, kind, ifNull(max(connections) - min(connections), 0) AS span, ifNull(min(connections) + ${MIN_REACH} * span, 0) AS near_from,
+      if(span >= ${MIN_SPAN}, arrayCount(open -> open >= near_from, groupArray(connections)), 0) AS near,
+      arrayMap(fit -> fit.1, arrayFilter(fit -> fit.2 >= greatest(${MIN_SPAN}, ${MIN_REACH} * span),
+        groupArrayIf((ifNull(bytes_per_connection, 0), ifNull(fit_span, 0)), bytes_per_connection > 0 AND fit_r2 >= ${MIN_R2}))) AS slopes
+    FROM tidemark.connection_memory
     WHERE $__timeFilter(ts) AND ${BOTH} AND ${VARIABLE_FILTER}
+    GROUP BY runtime, instance, kind
   )
   GROUP BY name
 )
@@ -225,8 +224,7 @@ export const compare: DashboardSpec = {
           xColumn: "in flight",
           xUnit: "none",
           xLabel: "requests in flight",
-          node: knee("node", bucketQuantile("sumMap(buckets)", 0.95)),
-          django: knee("django", bucketQuantile("sumMap(buckets)", 0.95)),
+          sql: knee(bucketQuantile("sumMap(buckets)", 0.95)),
         }),
         scatter({
           id: 32,
@@ -240,8 +238,7 @@ export const compare: DashboardSpec = {
           xColumn: "in flight",
           xUnit: "none",
           xLabel: "requests in flight",
-          node: knee("node", "sum(count) / step"),
-          django: knee("django", "sum(count) / step"),
+          sql: knee("sum(count) / step"),
         }),
       ],
     },
@@ -261,8 +258,7 @@ export const compare: DashboardSpec = {
           xColumn: "connections",
           xUnit: "none",
           xLabel: "open connections",
-          node: memory("node"),
-          django: memory("django"),
+          sql: MEMORY,
         }),
         numbers({
           id: 42,

@@ -210,9 +210,8 @@ export function heat(spec: HeatmapSpec): Placed {
 }
 
 export interface ScatterSpec extends PanelSpec {
-  /** One query per runtime; first column x, second column y, named after the runtime. */
-  readonly node: string;
-  readonly django: string;
+  /** First column x, then `node` and `django`: y where the row is of that runtime, NULL in the other column. */
+  readonly sql: string;
   readonly xColumn: string;
   readonly xUnit: string;
   readonly xLabel: string;
@@ -239,8 +238,7 @@ export function scatter(spec: ScatterSpec): Placed {
     ])
     .overrideByName("node", [{ id: "color", value: { mode: "fixed", fixedColor: NODE.main } }])
     .overrideByName("django", [{ id: "color", value: { mode: "fixed", fixedColor: DJANGO.main } }])
-    .withTarget(new ClickHouseQuery(spec.node, "table", "A"))
-    .withTarget(new ClickHouseQuery(spec.django, "table", "B"));
+    .withTarget(new ClickHouseQuery(spec.sql, "table"));
   return place(spec, builder);
 }
 
