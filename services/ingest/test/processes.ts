@@ -1,5 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -123,4 +125,49 @@ export async function startIngest(
   const service = new Service(INGEST, { TIDEMARK_OTLP_PORT: "0", TIDEMARK_FLUSH_INTERVAL: "0.05", ...environment });
   const { port } = await service.line("ready");
   return { service, url: `http://127.0.0.1:${port}`, port: Number(port) };
+}
+
+/** A ClickHouse in front of a real one that refuses inserts into some tables. */
+export interface RefusingClickHouse {
+  /** Of the real one, by way of this one. */
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/**
+ * Passes requests on to `url`, but answers with `exception` what names one of `tables()`: `{ code: 53, name: "TYPE_MISMATCH" }`.
+ */
+export async function refusingClickHouse(
+  url: string,
+  tables: () => readonly string[],
+  exception: { readonly code: number; readonly name: string },
+): Promise<RefusingClickHouse> {
+  const server = createServer(async (request, response) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk);
+    if (tables().some((table) => request.url!.includes(table))) {
+      response.writeHead(500, { "x-clickhouse-exception-code": String(exception.code) });
+      response.end(`Code: ${exception.code}. DB::Exception: Refused by the test. (${exception.name})`);
+      return;
+    }
+    const reply = await fetch(new URL(request.url!, new URL(url).origin), {
+      method: "POST",
+      body: new Uint8Array(Buffer.concat(chunks)),
+      headers: {
+        "x-clickhouse-user": String(request.headers["x-clickhouse-user"]),
+        "x-clickhouse-key": String(request.headers["x-clickhouse-key"]),
+      },
+    });
+    response.writeHead(reply.status).end(await reply.text());
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const through = new URL(url);
+  through.port = String((server.address() as AddressInfo).port);
+  return {
+    url: through.href,
+    close: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
 }

@@ -1,7 +1,5 @@
 import { readdir, readFile } from "node:fs/promises";
-import { createServer } from "node:http";
 import { createRequire } from "node:module";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { migrate } from "@tidemark/store";
@@ -9,7 +7,7 @@ import type { FastifyInstance } from "fastify";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { buildApp, type Config } from "../src/index.ts";
 import { attribute, encode, gauge, METRICS, metricsRequest, nanos } from "./otlp-messages.ts";
-import { Engine, Service, startIngest, temporaryDirectory, until } from "./processes.ts";
+import { Engine, refusingClickHouse, Service, startIngest, temporaryDirectory, until } from "./processes.ts";
 
 const require = createRequire(import.meta.url);
 const KILLS = 6;
@@ -596,29 +594,12 @@ describe("ClickHouse away and refusing", () => {
   });
 
   test("sets rows aside that ClickHouse refuses for good, and the rest goes on", async () => {
-    const refusing = createServer(async (request, response) => {
-      const chunks: Buffer[] = [];
-      for await (const chunk of request) chunks.push(chunk);
-      if (request.url!.includes("otel_logs")) {
-        response.writeHead(500, { "x-clickhouse-exception-code": "33" });
-        response.end("Code: 33. DB::Exception: Cannot read all data. (CANNOT_READ_ALL_DATA)");
-        return;
-      }
-      const reply = await fetch(new URL(request.url!, new URL(engine.url).origin), {
-        method: "POST",
-        body: new Uint8Array(Buffer.concat(chunks)),
-        headers: {
-          "x-clickhouse-user": String(request.headers["x-clickhouse-user"]),
-          "x-clickhouse-key": String(request.headers["x-clickhouse-key"]),
-        },
-      });
-      response.writeHead(reply.status).end(await reply.text());
+    const refusing = await refusingClickHouse(engine.url, () => ["otel_logs"], {
+      code: 33,
+      name: "CANNOT_READ_ALL_DATA",
     });
-    await new Promise<void>((resolve) => refusing.listen(0, "127.0.0.1", resolve));
-    const url = new URL(engine.url);
-    url.port = String((refusing.address() as AddressInfo).port);
     const record = { timeUnixNano: nanos(now), body: { stringValue: "refused" } };
-    await withApp({ clickhouseUrl: url.href }, async (app, dataDirectory) => {
+    await withApp({ clickhouseUrl: refusing.url }, async (app, dataDirectory) => {
       await send(app, "/v1/logs", { resourceLogs: [{ scopeLogs: [{ logRecords: [record] }] }] });
       await send(app, "/v1/metrics", metricsRequest([gauge("goes.on", 1, now)]));
       await until("the rest to be inserted", async () => {
@@ -632,8 +613,7 @@ describe("ClickHouse away and refusing", () => {
       expect(kept).toHaveLength(1);
       expect(await readFile(join(dataDirectory, "log", kept[0]!), "latin1")).toContain("refused");
     });
-    refusing.closeAllConnections();
-    await new Promise((resolve) => refusing.close(resolve));
+    await refusing.close();
   });
 });
 

@@ -1,17 +1,15 @@
 import { readdir, rename, writeFile } from "node:fs/promises";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { migrate } from "@tidemark/store";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { buildApp, inspectLog, replayFiles } from "../../src/index.ts";
 import { SUFFIX_WAITING, segmentName } from "../../src/log/files.ts";
 import { gauge, metricsRequest, nanos } from "../otlp-messages.ts";
-import { Engine, temporaryDirectory, until } from "../processes.ts";
+import { Engine, type RefusingClickHouse, refusingClickHouse, temporaryDirectory, until } from "../processes.ts";
 
 let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
 let engine: Engine;
-let refusing: Server;
+let refusing: RefusingClickHouse;
 let refusals: string[];
 let runs = 0;
 
@@ -21,29 +19,10 @@ beforeAll(async () => {
   await engine.start();
   await migrate(engine.url);
   // A ClickHouse whose table of logs does not fit, in front of the real one.
-  refusing = createServer(async (request, response) => {
-    const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk);
-    if (refusals.some((table) => request.url!.includes(table))) {
-      response.writeHead(500, { "x-clickhouse-exception-code": "53" });
-      response.end("Code: 53. DB::Exception: Type mismatch. (TYPE_MISMATCH)");
-      return;
-    }
-    const reply = await fetch(new URL(request.url!, new URL(engine.url).origin), {
-      method: "POST",
-      body: new Uint8Array(Buffer.concat(chunks)),
-      headers: {
-        "x-clickhouse-user": String(request.headers["x-clickhouse-user"]),
-        "x-clickhouse-key": String(request.headers["x-clickhouse-key"]),
-      },
-    });
-    response.writeHead(reply.status).end(await reply.text());
-  });
-  await new Promise<void>((resolve) => refusing.listen(0, "127.0.0.1", resolve));
+  refusing = await refusingClickHouse(engine.url, () => refusals, { code: 53, name: "TYPE_MISMATCH" });
 });
 afterAll(async () => {
-  refusing.closeAllConnections();
-  refusing.close();
+  await refusing.close();
   await engine.stop();
   await directory.remove();
 });
@@ -51,10 +30,17 @@ beforeEach(() => {
   refusals = ["otel_logs"];
 });
 
-const log = (text: string) => ({
+/** One request, so that its records are in one segment whenever the log closes it. */
+const logs = (...texts: readonly string[]) => ({
   url: "/v1/logs" as const,
   body: {
-    resourceLogs: [{ scopeLogs: [{ logRecords: [{ timeUnixNano: nanos(Date.now()), body: { stringValue: text } }] }] }],
+    resourceLogs: [
+      {
+        scopeLogs: [
+          { logRecords: texts.map((text) => ({ timeUnixNano: nanos(Date.now()), body: { stringValue: text } })) },
+        ],
+      },
+    ],
   },
 });
 const point = (name: string) => ({ url: "/v1/metrics" as const, body: metricsRequest([gauge(name, 1, Date.now())]) });
@@ -66,10 +52,8 @@ async function ingest(
   clickhouseUrl?: string,
 ): Promise<string> {
   const dataDirectory = join(directory.path, `ingest-${runs++}`);
-  const url = new URL(engine.url);
-  url.port = String((refusing.address() as AddressInfo).port);
   const app = await buildApp({
-    clickhouseUrl: clickhouseUrl ?? url.href,
+    clickhouseUrl: clickhouseUrl ?? refusing.url,
     flushIntervalSeconds: 0.05,
     logLevel: "silent",
     dataDirectory,
@@ -105,11 +89,11 @@ const has = (suffix: string) => async (logDirectory: string) =>
 const NO_CLICKHOUSE = "http://tidemark:x@127.0.0.1:9/tidemark";
 
 test("refused rows are shown, replayed when the cause is gone, and are there once however often that is done", async () => {
-  const logDirectory = await ingest([log("refused 1"), log("refused 2"), point("kept")], has(".otel_logs.bad"));
+  const logDirectory = await ingest([logs("refused 1", "refused 2"), point("kept")], has(".otel_logs.bad"));
   const report = await inspectLog(logDirectory);
   expect(report).toMatchObject({ owner: null, bad: 1, corrupt: 0, damaged: 0 });
   const bad = report.files.find(({ kind }) => kind === "bad")!;
-  expect(bad).toMatchObject({ frames: bad.points, damagedBytes: 0, tables: { otel_logs: bad.points } });
+  expect(bad).toMatchObject({ frames: 1, points: 2, damagedBytes: 0, tables: { otel_logs: 2 } });
   const stored = async () =>
     Number((await engine.query("SELECT count() AS n FROM otel_logs WHERE Body LIKE 'refused%'"))[0]!.n);
 
