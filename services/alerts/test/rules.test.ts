@@ -119,6 +119,21 @@ const STORIES: Record<string, { story?: Story; own?: OwnStory; fires: string[] }
         : { ...threads, busy: 1, waiting_max: 0, waits: [[80, 0.001]] },
     ],
   },
+  // What the Django agent reports of 20 sockets of synchronous Channels consumers: collectors/django/tests/test_websockets.py.
+  "one thread for all synchronous consumers": {
+    fires: ["tidemark-hidden-queue"],
+    story: (second) => [
+      { ...calmLoop, name: "asyncio" },
+      {
+        kind: "executor",
+        name: "asgiref.global",
+        capacity: 1,
+        ...(during(second)
+          ? { busy: 1, waiting_max: 19, waits: [[100, 1.9]] as const }
+          : { busy: 0.1, waiting_max: 0, waits: [[20, 0.001]] as const }),
+      },
+    ],
+  },
   hashing: {
     fires: ["tidemark-libuv-pool"],
     story: (second) => [
