@@ -8,6 +8,10 @@ import pytest
 
 from tests import postgres as database_server
 from tests.sink import Sink, serve
+from tidemark_django import runtime
+from tidemark_django.agent import Agent
+from tidemark_django.config import Config
+from tidemark_django.identity import Server
 
 collect_ignore_glob = ["project/*"]
 if django.VERSION < (5, 1):
@@ -22,6 +26,14 @@ def sink() -> Iterator[Sink]:
     yield found
     next(iterator, None)
     assert found.problems == []
+
+
+@pytest.fixture
+def agent() -> Iterator[Agent]:
+    """An agent without threads, installed as this process's."""
+    runtime.agent = Agent(Config(endpoint="http://127.0.0.1:9"), Server("test"))
+    yield runtime.agent
+    runtime.agent = None
 
 
 @pytest.fixture(scope="session")

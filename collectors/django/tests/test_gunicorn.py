@@ -133,6 +133,8 @@ def test_each_worker_has_an_identity_of_its_own_and_the_master_has_none(sink: Si
         until(lambda: len({point.resource["process.pid"] for point in sink.metrics}) == 2)
         pids: set[int] = set()
         until(lambda: pids.add(int(server.get("/pid/")[1])) or len(pids) == 2)  # type: ignore[func-returns-value]
+        capacity = ("capacity", "thread_pool", "gunicorn-gthread")
+        until(lambda: {point.resource["process.pid"] for point in sink.resource(*capacity)} == pids)
         master = server.process.pid
     resources = {point.resource["service.instance.id"]: point.resource for point in sink.metrics}
     assert len(resources) == 2

@@ -1,9 +1,9 @@
 import gzip
+import re
 import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from math import ceil, log2
@@ -17,19 +17,10 @@ from tidemark_django.agent import MAX_ROUTES, Agent
 from tidemark_django.agg import Counter, Histogram, HistogramState, Registry
 from tidemark_django.config import Config
 from tidemark_django.export import MAX_QUEUED, MAX_QUEUED_BYTES, Exporter
-from tidemark_django.identity import Server
 from tidemark_django.memory import Slope
 from tidemark_django.request import RequestState
 from tidemark_django.saturation import Reading, Resource
 from tidemark_django.statements import MAX_STATEMENTS, StatementCache, normalise
-
-
-@pytest.fixture
-def agent() -> Iterator[Agent]:
-    """An agent without threads, installed as this process's."""
-    runtime.agent = Agent(Config(endpoint="http://127.0.0.1:9"), Server("test"))
-    yield runtime.agent
-    runtime.agent = None
 
 
 @pytest.mark.parametrize("value", [2e-6, 0.001, 0.5, 1.0, 1.0000001, 2.0, 3.7, 600.0])
@@ -207,11 +198,18 @@ def test_reading_the_own_times_does_not_give_the_interpreter_lock_away() -> None
 
 def test_the_readme_has_every_setting() -> None:
     import dataclasses
-    import re
 
     text = (Path(__file__).parent.parent / "README.md").read_text()
     named = set(re.findall(r"^\| `(?:TIDEMARK|OTEL(?:_EXPORTER_OTLP)?)_([A-Z_]+)` \|", text, re.MULTILINE))
     assert named == {field.name.upper() for field in dataclasses.fields(Config)}
+
+
+def test_every_test_that_the_readme_names_exists() -> None:
+    folder = Path(__file__).parent
+    named = set(re.findall(r"`(test_\w+)`", (folder.parent / "README.md").read_text()))
+    defined = {name for file in folder.glob("*.py") for name in re.findall(r"^def (test_\w+)", file.read_text(), re.M)}
+    assert len(named) >= 14
+    assert named <= defined
 
 
 def test_an_export_checks_the_certificate_of_the_ingest(agent: Agent, tmp_path: Path) -> None:
@@ -385,9 +383,6 @@ def test_a_child_process_does_not_inherit_the_agent(agent: Agent) -> None:
 
 
 def test_every_metric_named_in_the_source_is_in_the_registry() -> None:
-    import re
-    from pathlib import Path
-
     source = Path(encode.__file__).parent
     prefixes = ("tidemark.", "http.server.", "db.client.", "process.", "cpython.")
     named = {
