@@ -32,6 +32,7 @@ OPEN_ENDED: Final = frozenset(
         semconv.TIDEMARK_DB_SITE,
         semconv.TIDEMARK_DB_RELATION,
         semconv.TIDEMARK_TEMPLATE_NAME,
+        semconv.TIDEMARK_TEMPLATE_FRAGMENT,
     }
 )
 

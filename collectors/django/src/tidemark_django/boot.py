@@ -29,7 +29,19 @@ def install() -> None:
     if _installed or config.load().disabled:
         return
     _installed = True
-    from tidemark_django import asgi, cache, channel_layers, database, executors, pools, templates, transactions, wsgi
+    from tidemark_django import (
+        asgi,
+        cache,
+        channel_layers,
+        database,
+        executors,
+        fragments,
+        middleware,
+        pools,
+        templates,
+        transactions,
+        wsgi,
+    )
     from tidemark_django.servers import (
         daphne,
         granian,
@@ -50,6 +62,8 @@ def install() -> None:
         pools,
         cache,
         templates,
+        fragments,
+        middleware,
         executors,
         channel_layers,
         gunicorn,

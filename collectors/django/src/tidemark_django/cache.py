@@ -67,20 +67,23 @@ def _timed(operation: str, method: Callable[..., Any]) -> Callable[..., Any]:
             _inside.depth -= 1
             elapsed = perf_counter() - start
             try:
-                alias = (semconv.TIDEMARK_CACHE_ALIAS, getattr(self, "_tidemark_alias", "default"))
+                where = (
+                    (semconv.TIDEMARK_CACHE_ALIAS, getattr(self, "_tidemark_alias", "default")),
+                    (semconv.TIDEMARK_CACHE_BACKEND, type(self).__name__),
+                )
                 agent.histogram(
-                    "tidemark.cache.operation.duration", alias, (semconv.TIDEMARK_CACHE_OPERATION, operation)
+                    "tidemark.cache.operation.duration", *where, (semconv.TIDEMARK_CACHE_OPERATION, operation)
                 ).record(elapsed)
                 if state is not None:
                     state.spend("cache", elapsed, inner)
                 if done and operation == "get":
-                    agent.count("tidemark.cache.misses", alias, by=result is _MISSING)
-                    agent.count("tidemark.cache.hits", alias, by=result is not _MISSING)
+                    agent.count("tidemark.cache.misses", *where, by=result is _MISSING)
+                    agent.count("tidemark.cache.hits", *where, by=result is not _MISSING)
                 elif done and operation == "get_many":
                     asked = args[0] if args else kwargs.get("keys", ())
                     if hasattr(asked, "__len__"):
-                        agent.count("tidemark.cache.hits", alias, by=len(result))
-                        agent.count("tidemark.cache.misses", alias, by=max(0, len(asked) - len(result)))
+                        agent.count("tidemark.cache.hits", *where, by=len(result))
+                        agent.count("tidemark.cache.misses", *where, by=max(0, len(asked) - len(result)))
             except Exception as error:
                 agent.failed("cache", error)
         return default if result is _MISSING else result

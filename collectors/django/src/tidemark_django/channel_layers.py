@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Callable
 from functools import wraps
 from time import perf_counter
@@ -7,6 +8,7 @@ from tidemark_django import runtime, semconv
 from tidemark_django.agent import Agent
 from tidemark_django.saturation import Reading, Resource
 
+HOP_TIMEOUT_S: Final = 30.0
 OPERATIONS: Final = ("send", "group_send", "group_add", "group_discard")
 # Where a layer keeps the messages this process has received and no consumer has taken: in memory, channels_redis.
 QUEUES: Final = ("channels", "receive_buffer")
@@ -51,6 +53,11 @@ class LayerWatch:
         self._layer = layer
         self._known_to: Agent | None = None
         self._full = 0
+        self._send: Callable[..., Any] | None = getattr(layer, "send", None)
+        self._hop: asyncio.Future[None] | None = None
+        self._own_channel = ""
+        self._next_hop = 0.0
+        self._stored: int | None = None
         for operation in OPERATIONS:
             method = getattr(layer, operation, None)
             if method is not None:
@@ -83,12 +90,57 @@ class LayerWatch:
         return timed
 
     def _read(self) -> Reading | None:
+        self._send_own_message()
         for name in QUEUES:
             queues = getattr(self._layer, name, None)
             if isinstance(queues, dict):
-                sizes = [queue.qsize() for queue in list(queues.values()) if hasattr(queue, "qsize")]
-                return Reading(waiting=sum(sizes))
-        return Reading()
+                sizes = [
+                    queue.qsize()
+                    for channel, queue in list(queues.items())
+                    if hasattr(queue, "qsize") and channel != self._own_channel
+                ]
+                return Reading(waiting=sum(sizes) + (self._stored or 0))
+        return Reading(waiting=self._stored)
+
+    def _send_own_message(self) -> None:
+        """Once per export, through the loop that serves. From the sampler thread."""
+        agent, now = self._known_to, perf_counter()
+        if agent is None or self._send is None or now < self._next_hop:
+            return
+        loop = next((watch.loop for watch in agent.loops if not watch.is_closed()), None)
+        if isinstance(loop, asyncio.AbstractEventLoop) and (self._hop is None or self._hop.done()):
+            self._next_hop = now + agent.config.export_interval
+            self._hop = asyncio.run_coroutine_threadsafe(self._measure_hop(agent), loop)  # type: ignore[assignment]
+
+    async def _measure_hop(self, agent: Agent) -> None:
+        """
+        A message of our own to a channel of our own: stamping the application's messages would change them.
+
+        A layer that cannot do it is asked no more.
+        """
+        try:
+            channel = self._own_channel = await self._layer.new_channel()
+            self._stored = await self._count_stored(channel)
+            start = perf_counter()
+            await self._send(channel, {"type": "tidemark.hop"})  # type: ignore[misc]
+            await asyncio.wait_for(self._layer.receive(channel), HOP_TIMEOUT_S)
+            agent.histogram(
+                "tidemark.channels.layer.hop.duration", (semconv.TIDEMARK_RESOURCE_NAME, self._alias)
+            ).record(perf_counter() - start)
+        except (AttributeError, NotImplementedError) as error:
+            self._send = None
+            agent.failed("channel_layers", error)
+        except Exception as error:
+            agent.failed("channel_layers", error)
+
+    async def _count_stored(self, channel: str) -> int | None:
+        """Messages for this process that still are in Redis; None for other layers."""
+        layer = self._layer
+        if not all(hasattr(layer, name) for name in ("connection", "consistent_hash", "prefix")):
+            return None
+        local, mark, _ = channel.partition("!")
+        redis = layer.connection(layer.consistent_hash(local + mark))
+        return int(await redis.zcard(layer.prefix + local + mark))
 
     def _rejected(self) -> dict[str, float]:
         full, self._full = self._full, 0

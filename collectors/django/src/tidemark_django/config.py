@@ -39,6 +39,8 @@ class Config:
     """Seconds from which a request counts as slow: its spans are kept and its stack is sampled."""
     n_plus_one: int = 5
     """Repeats of one SELECT from one line of code within one request that make an N+1 event."""
+    middleware: bool = False
+    """Time each middleware: one more record per middleware and request."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """More HTTP headers for the ingest, from ``OTEL_EXPORTER_OTLP_HEADERS``."""
     resource_attributes: Mapping[str, str] = field(default_factory=dict)
@@ -82,6 +84,7 @@ def load(environ: Mapping[str, str] | None = None, setting: Mapping[str, Any] | 
         trace_ratio=pick("TRACE_RATIO", _number(0, 1), defaults.trace_ratio),
         slow_request=pick("SLOW_REQUEST", _number(0.001, 3600), defaults.slow_request),
         n_plus_one=int(pick("N_PLUS_ONE", _number(2, 1_000_000), float(defaults.n_plus_one))),
+        middleware=pick("MIDDLEWARE", boolean, False),
         headers=pairs(env.get("OTEL_EXPORTER_OTLP_HEADERS", "")),
         resource_attributes=pairs(env.get("OTEL_RESOURCE_ATTRIBUTES", "")),
     )

@@ -1,3 +1,4 @@
+from collections import Counter as Tally
 from collections.abc import Callable
 
 from tidemark_django import native, semconv
@@ -17,6 +18,7 @@ class Connections:
         self._websockets: int | None = None
         self._opened = 0
         self._reported = 0
+        self._by_consumer: Tally[str] = Tally()
         self.http: Callable[[], int | None] | None = None
 
     def expect_websockets(self) -> None:
@@ -25,14 +27,16 @@ class Connections:
             if self._websockets is None:
                 self._websockets = 0
 
-    def opened(self) -> None:
+    def changed(self, by: int) -> None:
+        """One WebSocket more (1) or less (-1)."""
         with self._lock:
-            self._websockets = (self._websockets or 0) + 1
-            self._opened += 1
+            self._websockets = max(0, (self._websockets or 0) + by)
+            self._opened += max(0, by)
 
-    def closed(self) -> None:
+    def of_consumer(self, name: str, by: int) -> None:
+        """One WebSocket more or less of a Channels consumer."""
         with self._lock:
-            self._websockets = max(0, (self._websockets or 0) - 1)
+            self._by_consumer[name] += by
 
     def now_websockets(self) -> int:
         """Open WebSockets; 0 when none was ever seen."""
@@ -54,6 +58,10 @@ class Connections:
             grown = self._opened - self._reported
             self._reported += grown
             points.append(Point("tidemark.connections.opened", inbound("websocket"), grown))
+        points += [
+            Point("tidemark.websocket.connections", ((semconv.TIDEMARK_WEBSOCKET_CONSUMER, name),), count)
+            for name, count in list(self._by_consumer.items())
+        ]
         return points
 
 

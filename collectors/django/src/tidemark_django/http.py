@@ -60,7 +60,7 @@ def finish(agent: Agent, state: RequestState, error: BaseException | None = None
                 end,
                 state.responded,
                 state.inner,
-                (state.db, state.db_pool, state.cache, state.template) if state.inner else None,
+                (state.db, state.db_pool, state.cache, state.template, state.middleware) if state.inner else None,
                 state.queue,
                 state.queue_source,
                 cpu,

@@ -9,6 +9,7 @@ TRACEPARENT: Final = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0
 MAX_QUERY_SPANS: Final = 100
 METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "QUERY"})
 NS_PER_S: Final = 1e9
+NOTHING_BELOW: Final = (0.0, 0.0)
 
 
 def known_method(method: str) -> str:
@@ -32,9 +33,9 @@ class Database:
 QueryRecord = tuple[float, float, int, Any, str | None, int]
 """A query: start, end, number of its database, SQL, error, rows (-1: not known). Plain values, see ``http``."""
 
-Phases = tuple[float, float, float, float]
+Phases = tuple[float, float, float, float, float]
 """Seconds in each of :data:`INNER_PHASES`."""
-INNER_PHASES: Final = ("db", "db_pool", "cache", "template")
+INNER_PHASES: Final = ("db", "db_pool", "cache", "template", "middleware")
 
 RequestKind = tuple[str, str | None, int, str, str | None]
 """Method, Django's pattern, status, scheme, error."""
@@ -59,6 +60,7 @@ class RequestState:
     __slots__ = (
         "agent",
         "asynchronous",
+        "below",
         "cache",
         "cpu_start",
         "db",
@@ -69,6 +71,7 @@ class RequestState:
         "hops",
         "inner",
         "method",
+        "middleware",
         "parent_id",
         "pattern",
         "queries",
@@ -99,7 +102,8 @@ class RequestState:
         self.method = method
         self.scheme = scheme
         self.asynchronous = self.finished = self.sampled = False
-        self.cache = self.db = self.db_pool = self.inner = self.template = 0.0
+        self.below = NOTHING_BELOW
+        self.cache = self.db = self.db_pool = self.inner = self.middleware = self.template = 0.0
         self.hops = self.parent_id = self.queries_before = self.span_id = self.stalls = 0
         self.start_ns = self.status = self.task = self.trace_id = 0
         self.cpu_start: float | None = None

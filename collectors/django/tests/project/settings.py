@@ -12,6 +12,8 @@ ASGI_APPLICATION = "tests.project.asgi.application"
 WSGI_APPLICATION = "tests.project.wsgi.application"
 USE_TZ = True
 MIDDLEWARE = ["django.middleware.common.CommonMiddleware"]
+if os.environ.get("TEST_MIDDLEWARE") == "1":
+    MIDDLEWARE += ["tests.project.middleware.Outer", "tests.project.middleware.inner"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 INSTALLED_APPS = ["django.contrib.contenttypes", "tests.project.library", "tidemark_django"]
 TEMPLATES = [
@@ -21,7 +23,10 @@ TEMPLATES = [
         "APP_DIRS": False,
     }
 ]
-CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 3}}}
+if redis := os.environ.get("TEST_REDIS"):
+    CHANNEL_LAYERS = {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [redis]}}}
+else:
+    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 3}}}
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
 DATABASES: dict[str, dict[str, object]] = {}

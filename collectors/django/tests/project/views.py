@@ -155,6 +155,11 @@ def page(request: HttpRequest) -> HttpResponse:
     return render(request, "page.html", {"books": Book.objects.filter(id__in=[1, 2, 3])})
 
 
+def fragments(request: HttpRequest, key: str) -> HttpResponse:
+    """A page whose inner fragment takes 50 ms to render."""
+    return render(request, "fragments.html", {"key": key, "slow": lambda: time.sleep(0.05) or ""})  # type: ignore
+
+
 def cached(request: HttpRequest, key: str) -> HttpResponse:
     value = cache.get(key)
     if value is None:

@@ -1,0 +1,86 @@
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from websockets.sync.client import connect
+
+from tests.serving import Running, running, uvicorn
+from tests.sink import Sink, mean, until
+
+HOP = "tidemark.channels.layer.hop.duration"
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[str]:
+    """URL of a new Redis server."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("no redis-server")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen(
+        [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)],
+        stdout=subprocess.DEVNULL,
+    )
+
+    def answers() -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            return False
+        return True
+
+    try:
+        until(answers)
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def use_the_layer(server: Running) -> None:
+    with connect(f"ws://127.0.0.1:{server.port}/crowd/") as client:
+        client.send("")
+        assert client.recv() == "full"
+
+
+def test_a_hop_through_the_layer_is_measured_without_a_message_of_the_application(sink: Sink) -> None:
+    with running(uvicorn(), sink) as server:
+        use_the_layer(server)
+        until(lambda: sum(point.count for point in sink.points(HOP, tidemark__resource__name="default")) >= 2)
+        server.stop()
+    assert 0 < mean(sink.points(HOP)) < 0.1
+    # What the probe sends and takes again is in no count.
+    assert max(point.value for point in sink.resource("waiting.max", "channel_layer", "default")) == 3
+    sends = sink.points("tidemark.channels.layer.duration", tidemark__cache__operation="send")
+    assert sum(point.count for point in sends) == 4
+
+
+def test_a_redis_layer_shows_its_hops_its_depth_and_full_channels(sink: Sink, redis: str) -> None:
+    with running(uvicorn(), sink, TEST_REDIS=redis) as server:
+        use_the_layer(server)
+        until(lambda: sum(point.count for point in sink.points(HOP)) >= 2)
+        server.stop()
+    assert 0 < mean(sink.points(HOP)) < 0.5
+    assert sink.resource("waiting", "channel_layer", "default")[-1].value == 0
+    assert "channel_layers failed" not in server.output.read_text()
+
+
+def test_websockets_are_counted_by_the_consumer_that_serves_them(sink: Sink) -> None:
+    def now(consumer: str) -> float | None:
+        points = sink.points("tidemark.websocket.connections", tidemark__websocket__consumer=consumer)
+        return max(points, key=lambda point: point.time_ns).value if points else None
+
+    with running(uvicorn(), sink) as server:
+        with ExitStack() as stack:
+            for path in ("echo", "echo", "crowd"):
+                stack.enter_context(connect(f"ws://127.0.0.1:{server.port}/{path}/"))
+            until(lambda: now("tests.project.asgi.Echo") == 2)
+            until(lambda: now("tests.project.asgi.Crowd") == 1)
+        until(lambda: now("tests.project.asgi.Echo") == 0 and now("tests.project.asgi.Crowd") == 0)
+        server.stop()

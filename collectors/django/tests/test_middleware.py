@@ -1,0 +1,77 @@
+import pytest
+
+from tests.serving import gunicorn, running, uvicorn
+from tests.sink import Sink, mean, quantile
+
+GTHREAD = gunicorn("--worker-class", "gthread", "--threads", "4")
+DURATION = "tidemark.http.server.middleware.duration"
+
+
+def own_times(sink: Sink) -> dict[str, float]:
+    names = {point.attributes["tidemark.middleware.name"] for point in sink.points(DURATION)}
+    return {name: mean(sink.points(DURATION, tidemark__middleware__name=name)) for name in names}
+
+
+@pytest.mark.parametrize(("command", "path"), [(GTHREAD, "/sleep/200/"), (uvicorn(), "/async-sleep/200/")])
+def test_each_middleware_shows_its_own_time_sync_and_async(sink: Sink, command: list[str], path: str) -> None:
+    with running(command, sink, TEST_MIDDLEWARE="1", TIDEMARK_MIDDLEWARE="1") as server:
+        for _ in range(9):
+            server.get(path)
+        server.stop()
+    times = own_times(sink)
+    middle = {name: quantile(sink.points(DURATION, tidemark__middleware__name=name), 0.5) for name in times}
+    assert set(times) == {
+        "django.middleware.common.CommonMiddleware",
+        "tests.project.middleware.Outer",
+        "tests.project.middleware.inner",
+    }
+    assert middle["tests.project.middleware.Outer"] == pytest.approx(0.03, abs=0.012)
+    assert middle["tests.project.middleware.inner"] == pytest.approx(0.02, abs=0.012)
+    assert middle["django.middleware.common.CommonMiddleware"] < 0.01
+    route = {"http__route": path.replace("200", "<int:milliseconds>")}
+    phases = {
+        phase: mean(sink.points("tidemark.http.server.phase.duration", tidemark__phase=phase, **route))
+        for phase in ("middleware", "view", "send")
+    }
+    assert phases["middleware"] == pytest.approx(sum(times.values()), rel=0.1)
+    assert phases["view"] >= 0.2
+    whole = mean(sink.points("http.server.request.duration", **route))
+    assert sum(phases.values()) == pytest.approx(whole, rel=0.01)
+
+
+def test_a_query_of_a_middleware_is_its_time_but_the_phase_of_the_database(sink: Sink, postgres: str) -> None:
+    environment = {"TEST_MIDDLEWARE": "1", "TIDEMARK_MIDDLEWARE": "1", "TEST_POSTGRES": postgres}
+    with running(GTHREAD, sink, **environment, TEST_CONN_MAX_AGE="60") as server:
+        server.hammer("/sleep/1/?query=1", clients=1, rounds=6)
+        server.stop()
+    route = {"http__route": "/sleep/<int:milliseconds>/"}
+    phase = "tidemark.http.server.phase.duration"
+    assert own_times(sink)["tests.project.middleware.Outer"] >= 0.08
+    assert mean(sink.points(phase, tidemark__phase="middleware", **route)) < 0.075
+    assert mean(sink.points(phase, tidemark__phase="db", **route)) >= 0.05
+
+
+def test_middleware_is_timed_only_where_it_is_asked_for(sink: Sink) -> None:
+    with running(GTHREAD, sink, TEST_MIDDLEWARE="1") as server:
+        server.get("/sleep/1/")
+        server.stop()
+    assert sink.points("http.server.request.duration")
+    assert not sink.points(DURATION)
+    assert not sink.points("tidemark.http.server.phase.duration", tidemark__phase="middleware")
+
+
+def test_a_cached_fragment_is_a_hit_or_a_miss_with_its_price(sink: Sink) -> None:
+    with running(GTHREAD, sink) as server:
+        for key in ("one", "one", "two"):
+            server.get(f"/fragments/{key}/")
+        server.stop()
+
+    def count(metric: str, name: str) -> float:
+        points = sink.points(f"tidemark.template.fragment.{metric}", tidemark__template__fragment=name)
+        return sum(point.value for point in points)
+
+    # The outer fragment hides the inner one once it is cached.
+    assert (count("misses", "outer-fragment"), count("hits", "outer-fragment")) == (1, 2)
+    assert (count("misses", "inner-fragment"), count("hits", "inner-fragment")) == (1, 0)
+    price = sink.points("tidemark.template.fragment.render.duration", tidemark__template__fragment="inner-fragment")
+    assert 0.05 <= mean(price) < 0.15
