@@ -26,6 +26,8 @@ import { WebSockets } from "./websockets/websockets.ts";
 
 const EXIT_FLUSH_MS = 500;
 const WORKER_HEAP_MB = 64;
+/** V8 lets this part grow to 16 MB and more before it looks for garbage; what the worker makes is short-lived. */
+const WORKER_YOUNG_HEAP_MB = 1;
 const DEFAULT_POOL_THREADS = 4;
 const MAX_POOL_THREADS = 1024;
 const MAX_RESTARTS = 3;
@@ -145,7 +147,7 @@ class AgentThread {
       stdout: true,
       stderr: true,
       name: "tidemark",
-      resourceLimits: { maxOldGenerationSizeMb: WORKER_HEAP_MB },
+      resourceLimits: { maxOldGenerationSizeMb: WORKER_HEAP_MB, maxYoungGenerationSizeMb: WORKER_YOUNG_HEAP_MB },
     });
     this.#worker = worker;
     // Without a listener, an error of ours would become the application's uncaught exception.

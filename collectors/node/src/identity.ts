@@ -1,15 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import type { AgentOptions, Environment } from "./options.ts";
 import { deploymentOf } from "./processes/deployment.ts";
-
-const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
-  version: string;
-};
-
-/** Version of the agent. */
-export const AGENT_VERSION = version;
+import { AGENT_VERSION } from "./shared/version.ts";
 
 /** Attributes of the OTLP resource: who speaks. */
 export type Identity = Readonly<Record<string, string | number>>;

@@ -1,9 +1,9 @@
 import type { Attributes, Context, HrTime, SpanContext, TraceAPI } from "@opentelemetry/api";
 import type { ReadableSpan, Sampler, SamplingResult, SpanProcessor } from "@opentelemetry/sdk-trace-base";
-import { AGENT_VERSION } from "../identity.ts";
 import { normalise } from "../main/databases/statement.ts";
 import type { RequestEnd } from "../main/request-context.ts";
 import type { PlainSpan } from "../shared/span.ts";
+import { AGENT_VERSION } from "../shared/version.ts";
 import type { RequestSpan, SpanHome } from "./request-span.ts";
 
 const SLOW_MS = 1000;

@@ -1,6 +1,7 @@
 import { EXPONENTIAL_HISTOGRAM_SCALE, type Metric, ZERO_THRESHOLD } from "@tidemark/semconv";
-import { AGENT_VERSION, type Identity } from "../identity.ts";
+import type { Identity } from "../identity.ts";
 import type { AgentEvent, Attributes } from "../shared/messages.ts";
+import { AGENT_VERSION } from "../shared/version.ts";
 import type { Batch, Point } from "./batch.ts";
 import { ProtoWriter } from "./proto-writer.ts";
 
