@@ -77,12 +77,16 @@ export function runWithAgent(
 export const REGISTER_URL = REGISTER;
 
 /** Waits until `probe` gives something, and returns it. */
-export async function until<T>(what: string, probe: () => T | undefined | false | Promise<T | undefined | false>) {
-  const deadline = Date.now() + DEADLINE_MS;
+export async function until<T>(
+  what: string,
+  probe: () => T | undefined | false | Promise<T | undefined | false>,
+  withinMs = DEADLINE_MS,
+) {
+  const deadline = Date.now() + withinMs;
   for (;;) {
     const found = await probe();
     if (found !== undefined && found !== false) return found as T;
-    if (Date.now() > deadline) throw new Error(`not within ${DEADLINE_MS} ms: ${what}`);
+    if (Date.now() > deadline) throw new Error(`not within ${withinMs} ms: ${what}`);
     await new Promise((passed) => setTimeout(passed, POLL_MS));
   }
 }

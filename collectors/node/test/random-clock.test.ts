@@ -44,4 +44,28 @@ describe("the clock that all probes share", () => {
       expect(count).toBeLessThan(600);
     }
   });
+
+  it("keeps what has a period when its pace is half or none, and rarely wakes then", () => {
+    const wakes = vi.spyOn(globalThis, "setTimeout");
+    const clock = new RandomClock(20);
+    let probes = 0;
+    let ticks = 0;
+    clock.atRandom(20, () => {
+      probes += 1;
+    });
+    clock.every(250, () => {
+      ticks += 1;
+    });
+    clock.pace = 0.5;
+    vi.advanceTimersByTime(200_000);
+    expect(probes / 200).toBeGreaterThan(9);
+    expect(probes / 200).toBeLessThan(11);
+    clock.pace = 0;
+    [probes, ticks] = [0, 0];
+    wakes.mockClear();
+    vi.advanceTimersByTime(200_000);
+    expect(probes).toBe(0);
+    expect(ticks / 200).toBeGreaterThan(2.5);
+    expect(wakes.mock.calls.length / 200).toBeLessThan(4.5);
+  });
 });

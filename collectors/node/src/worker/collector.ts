@@ -5,12 +5,14 @@ import { ApplicationSeries } from "./application-series.ts";
 import type { ApplicationThreads } from "./application-threads.ts";
 import { Batch, Differences, resource } from "./batch.ts";
 import { ConnectionSlope } from "./connection-slope.ts";
+import { addQuota } from "./cpu-quota.ts";
 import { EventLoopPoints } from "./event-loop-points.ts";
 import type { LoopProbe } from "./loop-probe.ts";
 import type { MainStack } from "./main-stack.ts";
 import type { PoolProbe } from "./pool-probe.ts";
 import { PoolThreads } from "./pool-threads.ts";
 import { openFileDescriptors, processStatus } from "./process-memory.ts";
+import { SelfBudget } from "./self-budget.ts";
 import type { StallReports } from "./stall-reports.ts";
 import type { ThreadTimes } from "./thread-cpu.ts";
 import { type MainThreadCpu, ownThread, threadTimes } from "./thread-cpu.ts";
@@ -52,6 +54,7 @@ export class Collector {
   readonly #differences = new Differences();
   readonly #slopes = new Map<string, ConnectionSlope>();
   readonly #thread = ownThread();
+  readonly #budget = new SelfBudget(() => this.#ownSeconds());
   #delayEpoch = 0;
 
   constructor(data: WorkerData, control: Control, { loop, lanes, cpu, stalls, stack, threads }: Instruments) {
@@ -72,6 +75,7 @@ export class Collector {
     this.#holdsReader = new HistogramReader(stack.holds);
     this.#cpuReader = new HistogramReader(this.#cpu.waits);
     for (const definition of data.series) this.application.add(definition);
+    addQuota(new Batch(), this.#differences); // what the group counted before is not told
   }
 
   /** To be called every 250 ms. */
@@ -79,6 +83,12 @@ export class Collector {
     this.#poolThreads.tick();
     this.#cpu.tick();
     this.#samplePairs();
+  }
+
+  /** Share of the probes that are to be given up for the agent's own budget; to be called every 250 ms. */
+  keepBudget(nowMs: number): number {
+    this.#budget.keep(nowMs);
+    return this.#budget.throttled;
   }
 
   /** Everything since the last call. Starts a new epoch. */
@@ -144,6 +154,7 @@ export class Collector {
   }
 
   #processor(batch: Batch, epoch: number): void {
+    addQuota(batch, this.#differences);
     const times = this.#cpu.times;
     if (times === undefined) return;
     const running = this.#cpu.running.read(epoch);
@@ -198,14 +209,10 @@ export class Collector {
 
   /** What the agent costs and loses. */
   #self(batch: Batch, epoch: number): void {
-    const own = this.#thread === undefined ? undefined : threadTimes(this.#thread);
-    if (own !== undefined) {
-      batch.add(
-        "tidemark.agent.cpu.time",
-        { "tidemark.agent.part": "worker" },
-        this.#differences.of("own", own.running),
-      );
-    }
+    const own = this.#ownSeconds();
+    const part = { "tidemark.agent.part": "worker" };
+    batch.add("tidemark.agent.cpu.time", part, this.#differences.of("own", own));
+    if (own !== undefined) batch.add("tidemark.agent.throttled", {}, this.#budget.throttled);
     batch.add("tidemark.agent.export.duration", {}, this.#exportReader.read(epoch));
     batch.add("tidemark.agent.hold.duration", {}, this.#holdsReader.read(epoch));
     this.dropped.set("series_limit", this.#control.droppedSeries);
@@ -220,5 +227,10 @@ export class Collector {
       const attributes = { "tidemark.agent.part": part };
       batch.add("tidemark.agent.errors", attributes, this.#differences.of(`errors ${part}`, errors));
     }
+  }
+
+  /** Processor time of this thread since its start. */
+  #ownSeconds(): number | undefined {
+    return this.#thread === undefined ? undefined : threadTimes(this.#thread)?.running;
   }
 }

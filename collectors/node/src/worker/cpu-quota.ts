@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import type { Batch, Differences } from "./batch.ts";
 
 const US_PER_S = 1e6;
 const NS_PER_S = 1e9;
@@ -34,6 +35,16 @@ export function cpuQuota(root = ROOT, groups = "/proc/self/cgroup"): CpuQuota | 
   return undefined;
 }
 
+/** Adds what the quota stopped since the last call; nothing without a quota. */
+export function addQuota(batch: Batch, differences: Differences): void {
+  const quota = cpuQuota();
+  batch.add("tidemark.cgroup.cpu.limit", {}, quota?.limit);
+  const added = (name: string, value: number | undefined) => batch.add(name, {}, differences.of(name, value));
+  added("tidemark.cgroup.cpu.throttled_time", quota?.throttledSeconds);
+  added("tidemark.cgroup.cpu.throttled_periods", quota?.throttledPeriods);
+  added("tidemark.cgroup.cpu.periods", quota?.periods);
+}
+
 /** Lines of /proc/self/cgroup: `0::/path` for version 2, `4:cpu,cpuacct:/path` for version 1. */
 function groupPaths(text: string): { unified: string | undefined; cpu: string | undefined } {
   const lines = text.split("\n").map((line) => line.split(":"));
@@ -54,12 +65,7 @@ function versionTwo(directory: string): CpuQuota | undefined {
 function versionOne(directory: string): CpuQuota | undefined {
   const quota = Number(read(`${directory}/cpu.cfs_quota_us`) ?? -1);
   if (!(quota > 0)) return undefined;
-  return withStatistics(
-    directory,
-    quota / Number(read(`${directory}/cpu.cfs_period_us`)),
-    "throttled_time",
-    NS_PER_S,
-  );
+  return withStatistics(directory, quota / Number(read(`${directory}/cpu.cfs_period_us`)), "throttled_time", NS_PER_S);
 }
 
 function withStatistics(directory: string, limit: number, timeField: string, perSecond: number): CpuQuota | undefined {

@@ -4,6 +4,7 @@ import type { AgentEvent, MessageToWorker, WorkerData } from "../shared/messages
 import { ApplicationThreads } from "./application-threads.ts";
 import { Collector } from "./collector.ts";
 import { Exporter } from "./exporter.ts";
+import { returnGarbage } from "./heap.ts";
 import { LoopProbe } from "./loop-probe.ts";
 import { MainStack } from "./main-stack.ts";
 import { encodeEvents, encodeMetrics } from "./otlp.ts";
@@ -20,6 +21,8 @@ const TICK_MS = 250;
 const SPANS_MS = 2000;
 const MS_PER_S = 1000;
 const MAX_EVENTS = 200;
+/** By then this thread has loaded what it needs, the first export included. */
+const SETTLED_MS = 2000;
 /** Fewer than of the main thread: each wakes a thread that may have nothing else to do. */
 const THREAD_PROBES_PER_SECOND = 10;
 
@@ -100,7 +103,10 @@ const clock = new RandomClock(options.loopProbesPerSecond, options.poolProbesPer
 // First, so that the pool's threads are looked at before our own tasks are in the pool.
 clock.every(
   TICK_MS,
-  safely(() => collector.tick()),
+  safely((nowMs) => {
+    collector.tick();
+    clock.pace = 1 - collector.keepBudget(nowMs);
+  }),
 );
 clock.atRandom(
   options.loopProbesPerSecond,
@@ -119,4 +125,5 @@ clock.atRandom(
 );
 setInterval(() => void spans.flush(), Math.min(SPANS_MS, options.exportIntervalSeconds * MS_PER_S));
 setInterval(() => safely(exportAll)(0, 0), options.exportIntervalSeconds * MS_PER_S);
+setTimeout(() => safely(returnGarbage)(0, 0), Math.max(SETTLED_MS, 1.1 * options.exportIntervalSeconds * MS_PER_S));
 control.ready = true;

@@ -3,6 +3,8 @@ import { monotonicMs } from "../shared/clock.ts";
 const MS_PER_S = 1000;
 /** Turns per second even when all that is asked for is rarer. */
 const MIN_TURNS = 10;
+/** Turns per second when nothing is done at random: for what has a period. */
+const RESTING_TURNS = 4;
 
 /** What is done at some of the clock's turns: now, on the monotonic clock, and how late this thread is, in milliseconds. */
 export type Turn = (nowMs: number, latenessMs: number) => void;
@@ -26,6 +28,8 @@ export class RandomClock {
   readonly #perSecond: number;
   readonly #jobs: Job[] = [];
   #dueMs = 0;
+  /** Share of what is done at random that is done, from 0 to 1. */
+  pace = 1;
 
   /** Turns as often as the most frequent of the given rates, per second. */
   constructor(...perSecond: number[]) {
@@ -45,7 +49,8 @@ export class RandomClock {
   }
 
   #schedule(): void {
-    const gapMs = this.#gapMs * (0.5 + Math.random());
+    const meanMs = this.pace > 0 ? this.#gapMs / this.pace : MS_PER_S / RESTING_TURNS;
+    const gapMs = meanMs * (0.5 + Math.random());
     this.#dueMs = monotonicMs() + gapMs;
     setTimeout(() => this.#turn(), gapMs);
   }
@@ -58,7 +63,7 @@ export class RandomClock {
       if (job.share === undefined) {
         if (nowMs < job.dueMs) continue;
         job.dueMs = Math.max(job.dueMs + job.periodMs, nowMs);
-      } else if (job.share < 1 && Math.random() >= job.share) continue;
+      } else if (this.pace === 0 || (job.share < 1 && Math.random() >= job.share)) continue;
       job.turn(monotonicMs(), latenessMs);
     }
   }

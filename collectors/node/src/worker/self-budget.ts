@@ -18,15 +18,23 @@ export type Throttled = 0 | 0.5 | 1;
  */
 export class SelfBudget {
   throttled: Throttled = 0;
+  readonly #used: () => number | undefined;
   readonly #samples: { readonly atMs: number; readonly seconds: number }[] = [];
   #changedMs: number | undefined;
 
-  /** To be called often: now, in milliseconds, and the thread's processor time since its start, in seconds. */
-  spend(nowMs: number, seconds: number): void {
+  /** `used`: the thread's processor time since its start, in seconds; undefined where it cannot be read. */
+  constructor(used: () => number | undefined) {
+    this.#used = used;
+  }
+
+  /** To be called often, with the time in milliseconds. */
+  keep(nowMs: number): void {
     const samples = this.#samples;
     this.#changedMs ??= nowMs;
     const last = samples.at(-1);
     if (last !== undefined && nowMs - last.atMs < SAMPLE_EVERY_MS) return;
+    const seconds = this.#used();
+    if (seconds === undefined) return;
     samples.push({ atMs: nowMs, seconds });
     while (nowMs - samples[0]!.atMs > WINDOW_MS) samples.shift();
     const share = (seconds - samples[0]!.seconds) / (WINDOW_MS / MS_PER_S);
