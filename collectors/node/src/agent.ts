@@ -7,7 +7,7 @@ import { installDescription, isInspected } from "./main/describe.ts";
 import { observeGarbageCollection } from "./main/garbage.ts";
 import { createGuard } from "./main/guard.ts";
 import { HttpRequests } from "./main/http-requests.ts";
-import { followFastify } from "./main/http-route.ts";
+import { followFastify, followKoa } from "./main/http-route.ts";
 import { heapSpaceNames, startLoopTicker } from "./main/loop-ticker.ts";
 import { ModuleLoads } from "./main/module-loads.ts";
 import { RepeatedStatements } from "./main/repeated-statements.ts";
@@ -48,6 +48,7 @@ export function startAgent(options: AgentOptions, environment: Environment): Age
   const repeated = new RepeatedStatements(series, (event) => thread.post({ event }));
   const requests = new HttpRequests(series, control, contexts, (context, route) => repeated.check(context, route));
   const loads = new ModuleLoads(control);
+  followKoa(loads);
   const pools = followDatabases(loads, series, control, contexts);
   const webSockets = new WebSockets(series, guard);
   const connections = new Connections(
@@ -92,7 +93,7 @@ export function startAgent(options: AgentOptions, environment: Environment): Age
   thread.start();
   if (options.traces) {
     try {
-      const tracing = startTracing(options, identity, contexts, (spans) => thread.post({ spans }));
+      const tracing = startTracing(options, identity, contexts, loads, guard, (spans) => thread.post({ spans }));
       stops.push(tracing.stop);
       activeSpan = tracing.activeSpan;
       contexts.enabled = true; // the SDK follows the context as well: the tax on promises is paid

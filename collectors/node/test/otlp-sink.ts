@@ -54,6 +54,8 @@ export interface Span {
   /** 0 unset, 1 good, 2 failed. */
   readonly status: number;
   readonly attributes: Attributes;
+  /** Name of the library that made it. */
+  readonly scope: string;
 }
 
 /** An OTLP endpoint that keeps what it gets, decoded by protobufjs from OpenTelemetry's own definitions. */
@@ -214,6 +216,7 @@ function readSpans(body: Buffer): Span[] {
       scope.spans.map((span: Decoded) => ({
         ...span,
         status: span.status.code,
+        scope: scope.scope?.name,
         attributes: attributesOf(span.attributes),
       })),
     ),

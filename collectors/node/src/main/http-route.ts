@@ -1,6 +1,7 @@
 import { channel, subscribe, unsubscribe } from "node:diagnostics_channel";
 import type { IncomingMessage } from "node:http";
 import type { Guard } from "./guard.ts";
+import type { ModuleLoads } from "./module-loads.ts";
 
 const kRoute = Symbol("tidemark.route");
 const MAX_MOUNTS = 20;
@@ -81,6 +82,29 @@ export function followFastify(guard: Guard): () => void {
   const name = channel("fastify.initialization").name;
   subscribe(name, initialized);
   return () => unsubscribe(name, initialized);
+}
+
+/**
+ * Follows Koa: `@koa/router` notes the template of the route it found in the request's context, and every context
+ * inherits from one object, on which that note is seen.
+ */
+export function followKoa(loads: ModuleLoads): void {
+  const noted = "_matchedRoute";
+  loads.awaitFile({
+    within: "koa",
+    file: "context",
+    loaded: (context) => {
+      if (typeof context !== "object" || context === null || noted in context) return;
+      Object.defineProperty(context, noted, {
+        configurable: true,
+        set(this: { readonly req?: RoutedRequest }, path: unknown) {
+          Object.defineProperty(this, noted, { value: path, writable: true, enumerable: true, configurable: true });
+          const template = pathTemplate(path);
+          if (this.req !== undefined && template !== undefined) this.req[kRoute] = template;
+        },
+      });
+    },
+  });
 }
 
 interface FastifyRequest {

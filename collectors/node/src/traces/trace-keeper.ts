@@ -16,6 +16,12 @@ const ERROR_STATUS = 2;
 const RECORD = 1;
 const RECORD_AND_SAMPLED = 2;
 const RATIO_RANGE = 2 ** 32;
+const INTERNAL_KIND = 0;
+const SERVER_KIND = 1;
+/** Attributes that have, or by some frameworks' instrumentations may have, a query string. */
+const URLS = new Set(["url.full", "url.path", "http.url", "http.target"]);
+/** A value in an error's text, on one line: between quotes, or PostgreSQL's `(name)=(value)`. */
+const QUOTED = /"(?:[^"\\\n]|\\.)*"|(?<!\w)'(?:[^'\\\n]|\\.|'')*'|(?<==)\([^)\n]*\)/g;
 
 /** Spans are kept until their trace's fate is known: nothing is dropped when it starts. */
 interface LiveTrace {
@@ -133,9 +139,13 @@ export class TraceKeeper implements SpanProcessor, SpanHome {
 /** The span as data that can go to the agent's thread, without what may hold secrets: literals and query strings. */
 function plain(span: ReadableSpan): PlainSpan {
   const { traceId, spanId, traceFlags } = span.spanContext();
+  const { message } = span.status;
+  // Databases quote values in their errors: duplicate entry 'secret' for key 'name'.
+  const safe = systemOf(span.attributes) === undefined ? (text: string) => text : withoutQuoted;
   return {
     name: span.name,
-    kind: span.kind,
+    // The request has one span that says it was served: its own.
+    kind: span.kind === SERVER_KIND && isLocal(span.parentSpanContext) ? INTERNAL_KIND : span.kind,
     traceId,
     spanId,
     traceFlags: traceFlags | SAMPLED,
@@ -143,24 +153,48 @@ function plain(span: ReadableSpan): PlainSpan {
     parentIsRemote: span.parentSpanContext?.isRemote === true,
     startTime: span.startTime,
     endTime: span.endTime,
-    status: { code: span.status.code, ...(span.status.message === undefined ? {} : { message: span.status.message }) },
+    status: { code: span.status.code, ...(message === undefined ? {} : { message: safe(message) }) },
     attributes: safeAttributes(span.attributes),
-    events: span.events.map(({ name, time, attributes }) => ({ name, time, attributes: { ...attributes } })),
+    events: span.events.map(({ name, time, attributes }) => ({
+      name,
+      time,
+      attributes: mapText(attributes ?? {}, safe),
+    })),
     scope: { name: span.instrumentationScope.name, version: span.instrumentationScope.version },
   };
 }
 
 function safeAttributes(attributes: Attributes): PlainSpan["attributes"] {
   const safe: Record<string, PlainSpan["attributes"][string]> = {};
+  const dialect = systemOf(attributes) === "mysql" ? "mysql" : "standard";
   for (const [key, value] of Object.entries(attributes)) {
     if (value === undefined || key === "url.query" || key === "db.postgresql.values") continue;
     if (typeof value !== "string") safe[key] = value as PlainSpan["attributes"][string];
-    else if (key === "db.query.text" || key === "db.statement") safe[key] = normalise(value);
-    else if (key === "url.full" || key === "http.url" || key === "http.target")
-      safe[key] = value.replace(/[?#].*$/s, "");
+    else if (key === "db.query.text" || key === "db.statement") safe[key] = normalise(value, dialect);
+    else if (URLS.has(key)) safe[key] = value.replace(/[?#].*$/s, "");
     else safe[key] = value;
   }
   return safe;
+}
+
+function isLocal(parent: SpanContext | undefined): boolean {
+  return parent !== undefined && parent.isRemote !== true;
+}
+
+function systemOf(attributes: Attributes): unknown {
+  return attributes["db.system.name"] ?? attributes["db.system"];
+}
+
+function withoutQuoted(text: string): string {
+  return text.replace(QUOTED, "?");
+}
+
+function mapText(attributes: Attributes, map: (text: string) => string): Attributes {
+  const entries = Object.entries(attributes).map(([key, value]) => [
+    key,
+    typeof value === "string" ? map(value) : value,
+  ]);
+  return Object.fromEntries(entries);
 }
 
 function milliseconds([seconds, nanoseconds]: HrTime): number {

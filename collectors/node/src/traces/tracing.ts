@@ -1,9 +1,12 @@
 import Module, { createRequire } from "node:module";
 import type { Attributes } from "@opentelemetry/api";
 import type { Identity } from "../identity.ts";
+import type { Guard } from "../main/guard.ts";
+import type { ModuleLoads } from "../main/module-loads.ts";
 import type { RequestContexts, RequestEnd } from "../main/request-context.ts";
 import type { AgentOptions } from "../options.ts";
 import type { PlainSpan } from "../shared/span.ts";
+import { followPackages, TRACED } from "./instrumentations.ts";
 import { RequestSpans, sharedContextManager } from "./request-tracing.ts";
 import { recordingSampler, TraceKeeper } from "./trace-keeper.ts";
 
@@ -11,21 +14,21 @@ import { recordingSampler, TraceKeeper } from "./trace-keeper.ts";
 const require = createRequire(import.meta.url);
 
 const SERVER_ERROR_STATUS = 500;
-/** Modules whose imports are intercepted; all others load as ever. */
-const TRACED = ["http", "https", "node:http", "node:https", "express", "pg", "pg-pool"];
 
 /** Answers what the running code is part of. */
 export type ActiveSpan = () => { readonly traceId: string; readonly spanId: string } | undefined;
 
 /**
- * Starts the trace tier on OpenTelemetry's SDK, before the application loads anything: outgoing HTTP, Express and pg
- * by its instrumentations, the requests served by spans of our own that cost less. Finished spans of kept traces
- * are handed to `send`; the agent's thread exports them.
+ * Starts the trace tier on OpenTelemetry's SDK, before the application loads anything: outgoing HTTP, and
+ * frameworks and drivers as the application loads them, by its instrumentations; the requests served by spans of our
+ * own that cost less. Finished spans of kept traces are handed to `send`; the agent's thread exports them.
  */
 export function startTracing(
   options: AgentOptions,
   identity: Identity,
   contexts: RequestContexts,
+  loads: ModuleLoads,
+  guard: Guard,
   send: (spans: PlainSpan[]) => void,
 ): { stop(): void; activeSpan: ActiveSpan } {
   interceptImports();
@@ -35,10 +38,6 @@ export function startTracing(
   const { resourceFromAttributes } = require("@opentelemetry/resources") as typeof import("@opentelemetry/resources");
   const { HttpInstrumentation } =
     require("@opentelemetry/instrumentation-http") as typeof import("@opentelemetry/instrumentation-http");
-  const { ExpressInstrumentation, ExpressLayerType } =
-    require("@opentelemetry/instrumentation-express") as typeof import("@opentelemetry/instrumentation-express");
-  const { PgInstrumentation } =
-    require("@opentelemetry/instrumentation-pg") as typeof import("@opentelemetry/instrumentation-pg");
   const keeper = new TraceKeeper(options.traceRatio, requestAttributes(), send);
   const sdk = new NodeSDK({
     autoDetectResources: false,
@@ -50,8 +49,6 @@ export function startTracing(
     logRecordProcessors: [],
     instrumentations: [
       new HttpInstrumentation({ disableIncomingRequestInstrumentation: true, requireParentforOutgoingSpans: true }),
-      new ExpressInstrumentation({ ignoreLayersType: [ExpressLayerType.MIDDLEWARE, ExpressLayerType.ROUTER] }),
-      new PgInstrumentation({ requireParentSpan: true }),
     ],
   });
   sdk.start();
@@ -59,8 +56,12 @@ export function startTracing(
   for (const name of ["node:http", "node:https"]) require(name);
   Module.syncBuiltinESMExports();
   contexts.tracing = new RequestSpans(api, keeper);
+  const stopPackages = followPackages(loads, guard);
   return {
-    stop: () => void sdk.shutdown().catch(() => {}),
+    stop: () => {
+      stopPackages();
+      void sdk.shutdown().catch(() => {});
+    },
     activeSpan: () => api.trace.getActiveSpan()?.spanContext(),
   };
 }

@@ -5,6 +5,8 @@ import { type DatabaseServer, missing, startDatabase } from "./servers.ts";
 
 const absent = missing("mongodb");
 const DURATION = "db.client.operation.duration";
+const SERVER = 2;
+const CLIENT = 3;
 const LINES = 7;
 const VISITS = 2;
 
@@ -65,7 +67,7 @@ describe.skipIf(absent !== undefined).each([
       "db.operation.name": "update",
       "db.query.summary": "update books",
     });
-    expect(JSON.stringify([sink.points, sink.spans, sink.logs])).not.toContain("secret");
+    expect(JSON.stringify([sink.points, sink.spans, sink.logs]).includes("secret")).toBe(false);
   });
 
   it("tells failed commands", () => {
@@ -81,4 +83,16 @@ describe.skipIf(absent !== undefined).each([
       "tidemark.db.site": expect.stringMatching(/^drivers\/mongo\.mjs:\d+ oneByOne$/),
     });
   });
+
+  if (traces === "1")
+    it("hangs a span of each statement below that of the request that repeated it", async () => {
+      const root = await until("the kept trace", () =>
+        sink.spans.find((span) => span.kind === SERVER && span.attributes["http.route"] === "/one-by-one"),
+      );
+      const handler = sink.spans.find((span) => span.parentSpanId === root.spanId)!;
+      const own = sink.spans.filter((span) => span.scope === "@opentelemetry/instrumentation-mongodb");
+      const below = own.filter((span) => [root.spanId, handler.spanId].includes(span.parentSpanId!));
+      expect(below).toHaveLength(LINES);
+      for (const span of below) expect(span.kind).toBe(CLIENT);
+    });
 });

@@ -5,6 +5,8 @@ import { type DatabaseServer, missing, startDatabase } from "./servers.ts";
 
 const absent = missing("mariadb");
 const DURATION = "db.client.operation.duration";
+const SERVER = 2;
+const CLIENT = 3;
 const LINES = 7;
 const VISITS = 2;
 const PAGES = ["promise", "prepared", "callbacks", "events", "fan-out", "literals"];
@@ -78,7 +80,7 @@ describe.skipIf(absent !== undefined).each([
       .select(DURATION, { "http.route": "/literals" })
       .map(({ attributes }) => attributes["db.query.text"]);
     expect(new Set(texts)).toEqual(new Set(["SELECT title FROM books WHERE title = ? OR title = ?"]));
-    expect(JSON.stringify([sink.points, sink.spans, sink.logs])).not.toContain("secret");
+    expect(JSON.stringify([sink.points, sink.spans, sink.logs]).includes("secret")).toBe(false);
   });
 
   it("names the three pages that repeat a statement, and no fan-out", () => {
@@ -109,4 +111,16 @@ describe.skipIf(absent !== undefined).each([
     const idle = { ...client, "db.client.connection.state": "idle" };
     await until("all four are idle", () => sink.select("db.client.connection.count", idle).at(-1)?.value === 4);
   });
+
+  if (traces === "1")
+    it("hangs a span of each statement below that of the request that repeated it", async () => {
+      const root = await until("the kept trace", () =>
+        sink.spans.find((span) => span.kind === SERVER && span.attributes["http.route"] === "/promise"),
+      );
+      const handler = sink.spans.find((span) => span.parentSpanId === root.spanId)!;
+      const own = sink.spans.filter((span) => span.scope === "@opentelemetry/instrumentation-mysql2");
+      const below = own.filter((span) => [root.spanId, handler.spanId].includes(span.parentSpanId!));
+      expect(below).toHaveLength(LINES);
+      for (const span of below) expect(span.kind).toBe(CLIENT);
+    });
 });
