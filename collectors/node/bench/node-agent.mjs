@@ -1,10 +1,4 @@
-// What the agent costs: CPU time of the server's process for each request to a handler that does nothing.
-//
-//   npm run bench -w @tidemark/node -- [--json] [--readme] [--rounds 5] [--slices 2] [--seconds 1] [--modes none,metrics]
-//                                      [--node20 PATH] [--node22 PATH] [--node24 PATH]
-//
-// Each round starts a fresh server for each mode and loads them in turn, in slices of a second, in an order that
-// changes; a round's ratio is to the same round's server without an agent. Shown is the median of the rounds.
+// What the agent costs: CPU time of the server's process for each request to a handler that does nothing; --help says how to run it.
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -14,7 +8,21 @@ import { availableParallelism, cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { loadGenerator } from "./load.mjs";
+import { median, quantile } from "./median.mjs";
 
+const HELP = `npm run bench:node-agent -- [flags]
+
+  --json                        a last line of JSON with the ratios
+  --readme                      write the table into README.md
+  --rounds 4 --slices 6         rounds of fresh servers, slices of load in each
+  --seconds 1                   length of a slice
+  --modes none,metrics,...      none, metrics, traces, otel, otel1
+  --node20 PATH --node22 PATH --node24 PATH   further Node.js programs
+
+Each round starts a fresh server for each mode and loads them in turn, slice by slice, in an order that changes. A
+slice's ratio is to the slice of the server without an agent next to it; shown is the median of all slices, and the
+middle half of them. Memory is what a server holds after its load, less what the one without an agent holds.
+`;
 const WARM_SECONDS = 1;
 const REGISTER = new URL("../dist/register.js", import.meta.url);
 const README = new URL("../README.md", import.meta.url);
@@ -39,10 +47,11 @@ const MODES = {
 
 const { values: flags } = parseArgs({
   options: {
+    help: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
     readme: { type: "boolean", default: false },
-    rounds: { type: "string", default: "5" },
-    slices: { type: "string", default: "2" },
+    rounds: { type: "string", default: "4" },
+    slices: { type: "string", default: "6" },
     seconds: { type: "string", default: "1" },
     modes: { type: "string", default: Object.keys(MODES).join(",") },
     node20: { type: "string" },
@@ -50,6 +59,11 @@ const { values: flags } = parseArgs({
     node24: { type: "string" },
   },
 });
+
+if (flags.help) {
+  process.stdout.write(HELP);
+  process.exit(0);
+}
 
 function count(name) {
   const value = Number(flags[name]);
@@ -113,7 +127,7 @@ async function startServer(node, mode, endpoint) {
   };
 }
 
-/** One round: microseconds per request, requests per second and resident bytes by mode. */
+/** One round: microseconds per request in each slice, and resident bytes, by mode. */
 async function measureRound(node, modes, round, load, endpoint) {
   const servers = new Map();
   const results = new Map();
@@ -121,7 +135,7 @@ async function measureRound(node, modes, round, load, endpoint) {
     for (const mode of modes) {
       servers.set(mode, await startServer(node, mode, endpoint));
       await load.run(servers.get(mode).port, WARM_SECONDS);
-      results.set(mode, { cpuMicroseconds: 0, requests: 0, rssBytes: 0, best: Number.POSITIVE_INFINITY });
+      results.set(mode, { slices: [], rssBytes: 0 });
     }
     for (let slice = 0; slice < count("slices"); slice++) {
       const from = (round + slice) % modes.length;
@@ -131,10 +145,7 @@ async function measureRound(node, modes, round, load, endpoint) {
         const requests = await load.run(server.port, count("seconds"));
         const after = await server.read();
         const result = results.get(mode);
-        const cpuMicroseconds = after.cpuMicroseconds - before.cpuMicroseconds;
-        result.cpuMicroseconds += cpuMicroseconds;
-        result.requests += requests;
-        result.best = Math.min(result.best, cpuMicroseconds / requests);
+        result.slices.push((after.cpuMicroseconds - before.cpuMicroseconds) / requests);
         result.rssBytes = after.rssBytes;
       }
     }
@@ -144,31 +155,25 @@ async function measureRound(node, modes, round, load, endpoint) {
   return results;
 }
 
-function median(numbers) {
-  const sorted = numbers.toSorted((a, b) => a - b);
-  const half = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
-}
-
-/** Medians of the rounds by mode. */
+/** Medians of all slices by mode. */
 async function measure(node, modes, load, endpoint) {
   const rounds = [];
   for (let round = 0; round < count("rounds"); round++) {
     rounds.push(await measureRound(node, modes, round, load, endpoint));
+    process.stderr.write(`round ${round + 1} of ${count("rounds")} under ${node}\n`);
   }
-  const perRequest = (result) => result.cpuMicroseconds / result.requests;
-  const best = (mode) => Math.min(...rounds.map((round) => round.get(mode).best));
   return new Map(
     modes.map((mode) => {
-      const ratios = rounds.map((round) => perRequest(round.get(mode)) / perRequest(round.get("none")));
+      const ratios = rounds.flatMap((round) =>
+        round.get(mode).slices.map((microseconds, slice) => microseconds / round.get("none").slices[slice]),
+      );
       return [
         mode,
         {
-          microseconds: median(rounds.map((round) => perRequest(round.get(mode)))),
+          microseconds: median(rounds.flatMap((round) => round.get(mode).slices)),
           ratio: median(ratios),
-          bestRatio: best(mode) / best("none"),
-          lowest: Math.min(...ratios),
-          highest: Math.max(...ratios),
+          lower: quantile(ratios, 0.25),
+          upper: quantile(ratios, 0.75),
           addedBytes: median(rounds.map((round) => round.get(mode).rssBytes - round.get("none").rssBytes)),
         },
       ];
@@ -178,16 +183,15 @@ async function measure(node, modes, load, endpoint) {
 
 function table(measured) {
   const lines = [
-    "| Node | mode | CPU per request | ratio to no agent | rounds | of best slices | memory added |",
+    "| Node | mode | CPU per request | ratio to no agent | half of the slices | memory added |",
     "|---|---|---|---|---|---|",
   ];
   for (const [version, modes] of measured) {
-    for (const [mode, { microseconds, ratio, lowest, highest, bestRatio, addedBytes }] of modes) {
+    for (const [mode, { microseconds, ratio, lower, upper, addedBytes }] of modes) {
       const added = mode === "none" ? "" : `${(addedBytes / 1e6).toFixed(1)} MB`;
-      const range = mode === "none" ? "" : `${lowest.toFixed(2)} to ${highest.toFixed(2)}`;
-      const best = mode === "none" ? "" : bestRatio.toFixed(2);
+      const range = mode === "none" ? "" : `${lower.toFixed(2)} to ${upper.toFixed(2)}`;
       lines.push(
-        `| ${version} | ${MODES[mode].title} | ${microseconds.toFixed(1)} us | ${ratio.toFixed(2)} | ${range} | ${best} | ${added} |`,
+        `| ${version} | ${MODES[mode].title} | ${microseconds.toFixed(1)} us | ${ratio.toFixed(2)} | ${range} | ${added} |`,
       );
     }
   }
@@ -227,7 +231,7 @@ for (const major of [20, 22, 24]) {
 sink.close();
 sink.closeAllConnections();
 
-const machine = `Median of ${flags.rounds} rounds of ${count("slices") * count("seconds")} s each, ${load.name} with 32 connections, on ${availableParallelism()} cores (${cpus()[0]?.model.trim() || "unknown processor"}).`;
+const machine = `Median of ${count("rounds") * count("slices")} slices of ${count("seconds")} s, in ${flags.rounds} rounds, ${load.name} with 32 connections, on ${availableParallelism()} cores (${cpus()[0]?.model.trim() || "unknown processor"}).`;
 console.log(`${table(measured)}\n\n${machine}`);
 
 if (flags.readme) {
@@ -252,6 +256,7 @@ if (flags.json) {
       otel_cpu_ratio: rounded(main?.get("otel")?.ratio),
       otel_1pct_cpu_ratio: rounded(main?.get("otel1")?.ratio),
       rss_bytes: rounded(main?.get("metrics")?.addedBytes),
+      rss_bytes_node24: rounded(byMajor.get(24)?.get("metrics")?.addedBytes),
     }),
   );
 }
