@@ -16,6 +16,7 @@ import { SeriesTable } from "./main/series.ts";
 import { surroundingsOf } from "./main/surroundings.ts";
 import type { AgentOptions, Environment } from "./options.ts";
 import { followCluster } from "./processes/cluster.ts";
+import { flushOnSignals } from "./processes/flush-signals.ts";
 import { monotonicMs } from "./shared/clock.ts";
 import { Control } from "./shared/control.ts";
 import type { MessageToWorker, WorkerData } from "./shared/messages.ts";
@@ -103,6 +104,7 @@ export function startAgent(options: AgentOptions, environment: Environment): Age
   }
   const flush = () => thread.flush();
   process.on("exit", flush);
+  stops.push(flushOnSignals(options.flushSignals, flush));
   return {
     stop() {
       process.removeListener("exit", flush);

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { FLUSH_SIGNALS, type FlushSignal } from "./processes/flush-signals.ts";
 
 const MIN_INTERVAL_SECONDS = 0.1;
 const MAX_INTERVAL_SECONDS = 300;
@@ -25,6 +26,8 @@ export interface AgentOptions {
   readonly traces: boolean;
   /** Share of ordinary traces that are kept; slow and failed ones are always kept. Default 0.01. */
   readonly traceRatio: number;
+  /** Signals that are held up for the last export where the application does not listen for them. Default none. */
+  readonly flushSignals: readonly FlushSignal[];
   /** Name of the service. Default `unknown_service:node`. */
   readonly serviceName: string;
   /** Further resource attributes. */
@@ -61,6 +64,7 @@ export function readOptions(environment: Environment, explicit: Partial<AgentOpt
     stallThresholdSeconds: numeric(environment, "TIDEMARK_STALL_THRESHOLD", 0.1),
     traces: flag(environment.TIDEMARK_TRACES) ?? true,
     traceRatio: numeric(environment, "TIDEMARK_TRACE_RATIO", 0.01),
+    flushSignals: signals(environment.TIDEMARK_FLUSH_SIGNALS),
     serviceName: environment.OTEL_SERVICE_NAME || attributes["service.name"] || "unknown_service:node",
     resourceAttributes: attributes,
   };
@@ -99,6 +103,17 @@ function contents(environment: Environment, name: string): string | undefined {
   } catch (error) {
     throw new OptionError(`${name} must name a file that can be read: ${(error as Error).message}`);
   }
+}
+
+function signals(text: string | undefined): FlushSignal[] {
+  const names = (text ?? "").split(",").map((name) => name.trim());
+  return names
+    .filter((name) => name !== "")
+    .map((name) => {
+      const known = FLUSH_SIGNALS.find((signal) => signal === name);
+      if (known !== undefined) return known;
+      throw new OptionError(`TIDEMARK_FLUSH_SIGNALS must name some of ${FLUSH_SIGNALS}, got ${JSON.stringify(name)}`);
+    });
 }
 
 function flag(text: string | undefined): boolean | undefined {

@@ -30,6 +30,7 @@ describe("the agent's options", () => {
     [{ TIDEMARK_EXPORT_INTERVAL: "soon" }, /TIDEMARK_EXPORT_INTERVAL .*"soon"/],
     [{ TIDEMARK_EXPORT_INTERVAL: "0" }, /exportIntervalSeconds .* got 0/],
     [{ TIDEMARK_ENDPOINT: "ingest" }, /endpoint .*"ingest"/],
+    [{ TIDEMARK_FLUSH_SIGNALS: "SIGTERM,SIGKILL" }, /TIDEMARK_FLUSH_SIGNALS must name some of SIGTERM.*"SIGKILL"/],
     [{ TIDEMARK_TRACE_RATIO: "2" }, /traceRatio .* got 2/],
   ])("name what cannot be used: %o", (environment, message) => {
     expect(() => readOptions(environment)).toThrow(OptionError);

@@ -19,6 +19,8 @@ import { Watchdog } from "./watchdog.ts";
 
 const TICK_MS = 250;
 const SPANS_MS = 2000;
+/** Events go sooner than numbers: a process that is killed has told what it saw. */
+const EVENTS_MS = 1000;
 const MS_PER_S = 1000;
 const MAX_EVENTS = 200;
 /** By then this thread has loaded what it needs, the first export included. */
@@ -64,6 +66,10 @@ function exportAll(): void {
   const batch = collector.collect();
   exporter.send("metrics", encodeMetrics(identity, batch, Math.min(intervalStartMs, endMs), endMs), batch.points);
   intervalStartMs = endMs;
+  exportEvents();
+}
+
+function exportEvents(): void {
   const told = events.splice(0);
   if (told.length > 0) exporter.send("logs", encodeEvents(identity, told), told.length);
 }
@@ -124,6 +130,8 @@ clock.atRandom(
   }),
 );
 setInterval(() => void spans.flush(), Math.min(SPANS_MS, options.exportIntervalSeconds * MS_PER_S));
+setInterval(() => safely(exportEvents)(0, 0), Math.min(EVENTS_MS, options.exportIntervalSeconds * MS_PER_S));
 setInterval(() => safely(exportAll)(0, 0), options.exportIntervalSeconds * MS_PER_S);
 setTimeout(() => safely(returnGarbage)(0, 0), Math.max(SETTLED_MS, 1.1 * options.exportIntervalSeconds * MS_PER_S));
 control.ready = true;
+if (options.traces) spans.prepare();

@@ -10,7 +10,7 @@ const SUCCESS = 0;
 
 type Export = (spans: ReadableSpan[], done: (result: { code: number }) => void) => void;
 
-/** Exports spans with OpenTelemetry's OTLP/HTTP exporter, which is loaded with the first span. */
+/** Exports spans with OpenTelemetry's OTLP/HTTP exporter, which is loaded with the first span if not before. */
 export class SpanExport {
   readonly #options: AgentOptions;
   readonly #identity: Identity;
@@ -27,6 +27,12 @@ export class SpanExport {
     this.#options = options;
     this.#identity = identity;
     this.#dropped = dropped;
+  }
+
+  /** Loads the exporter now: the export at exit has no time for that. */
+  prepare(): void {
+    this.#exporter ??= this.#load();
+    this.#exporter.catch(() => {}); // told when there is something to send
   }
 
   add(spans: readonly PlainSpan[]): void {
