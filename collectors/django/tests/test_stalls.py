@@ -32,8 +32,13 @@ def test_a_blocked_loop_names_the_request_that_blocks_it_and_those_it_holds_up(s
             until(lambda: [point for point in sink.points("http.server.active_requests") if point.value == 3])
             server.get("/block/1500/")
         server.stop()
-    event = stalls(sink, "/block/<int:milliseconds>/")[0]
+    told = stalls(sink, "/block/<int:milliseconds>/")
+    # While it lasted, and at its end.
+    assert [event["tidemark.stall.ended"] for event in told] == [False, True]
+    assert len({record.time_unix_nano for _, record in sink.logs if record.event_name == "tidemark.stall"}) == 1
+    event = told[-1]
     lasted = event["tidemark.stall.duration"]
+    assert lasted == pytest.approx(1.5, rel=0.1)
     assert event["tidemark.stall.victims"] == 3
     assert event["tidemark.stall.victims.lost_time"] == pytest.approx(3 * lasted, rel=0.02)
     (worst,) = json.loads(event["tidemark.stall.victims.routes"])

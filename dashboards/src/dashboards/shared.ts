@@ -98,18 +98,23 @@ export function stallsPanel(runtime: Runtime, id: number, width: number): Placed
     id,
     title: "Which line of code stood in the way?",
     description:
-      "Stalls, the longest first: something stood still and this is where. `late` means the stack was taken after the block had ended, so look one call earlier.",
+      "Stalls, those first that other requests lost most by, then the longest: something stood still, and this is where. `late` means the stack was taken after the block had ended, so look one call earlier.",
     width,
     height: 9,
-    units: { time: "dateTimeAsLocal", duration: "s" },
+    units: { time: "dateTimeAsLocal", duration: "s", "others lost": "s", "held up": "none" },
     widths: { where: 380 },
     noValue: "no stalls",
-    sql: `SELECT ts AS time, toString(service) AS service, toString(kind) AS kind, toString(reason) AS reason, ifNull(duration, 0) AS duration,
-  toString(route) AS route, concat(code_function, ' ', code_file, if(code_line IS NULL, '', concat(':', toString(code_line)))) AS where,
+    // A stall is told again while it lasts and at its end, always with its begin.
+    sql: `SELECT ts AS time, toString(service) AS service, toString(kind) AS kind, toString(reason) AS reason, ifNull(stall.duration, 0) AS duration,
+  ifNull(toFloat64(victims), 0) AS "held up", ifNull(victims_lost_time, 0) AS "others lost", toString(route) AS route, concat(code_function, ' ', code_file, if(code_line IS NULL, '', concat(':', toString(code_line)))) AS where,
   if(late, 'yes', '') AS late
-FROM tidemark.stalls
-WHERE $__timeFilter(ts) AND runtime = '${runtime}' AND ${VARIABLE_FILTER}
-ORDER BY duration DESC, time DESC
+FROM (
+  SELECT * FROM tidemark.stalls AS stall
+  WHERE $__timeFilter(ts) AND runtime = '${runtime}' AND ${VARIABLE_FILTER}
+  ORDER BY duration DESC
+  LIMIT 1 BY service, instance, kind, name, route, ts
+) AS stall
+ORDER BY "others lost" DESC, duration DESC, time DESC
 LIMIT 50`,
   });
 }

@@ -415,6 +415,8 @@ function stall(service: string, runtime: string, at: Date): object {
       "tidemark.resource.kind": "event_loop",
       "tidemark.resource.name": "main",
       "tidemark.stall.duration": "0.4",
+      "tidemark.stall.victims": "2",
+      "tidemark.stall.victims.lost_time": "0.7",
       "http.route": "/report",
       "code.function.name": "report",
       "code.file.path": "app.js",

@@ -47,6 +47,8 @@ class Agent:
         self.thread_clock = not native.patched()
         """Whether a thread's stack and processor time are one request's: not where greenlets share it."""
         self.started_at = time.time()
+        self.clock_ns = time.time_ns() - time.perf_counter_ns()
+        """What to add to a moment of ``perf_counter``, in nanoseconds, for the wall clock's."""
         self.registry = Registry()
         self.identity = resource_attributes(config, server)
         self.requests: dict[int, RequestState] = {}

@@ -14,6 +14,7 @@ LOOP_BLOCK_S: Final = 0.1
 LOOP_REPORT_S: Final = 1.0
 CPU_SHARE: Final = 0.5
 MAX_EVENTS_PER_INTERVAL: Final = 20
+NS_PER_S: Final = 1e9
 Stack = list[tuple[CodeType, int]]
 
 
@@ -21,7 +22,8 @@ class StallWatch:
     """
     Catches who stands still: requests older than the limit, and loops that do not answer their probe.
 
-    A block of a loop is sampled once when it is 0.1 s old and reported when it ends or is a second old.
+    A block of a loop is sampled once when it is 0.1 s old, reported when it ends, and before that when it is a second
+    old. Events about one stall have one time, its begin.
     """
 
     def __init__(self, agent: Agent) -> None:
@@ -62,7 +64,7 @@ class StallWatch:
         thread = kernel.native_id(ident)
         times = kernel.thread_times(thread) if thread is not None else None
         computed = (times[0] - state.cpu_start) / age if times is not None and state.cpu_start is not None else None
-        self._report(kind, name, Stall(stack, age, _reason(stack, thread, computed), state, held_up))
+        self._report(kind, name, Stall(state.start, stack, age, _reason(stack, thread, computed), state, held_up))
 
     def _look_at(self, loop: LoopWatch) -> None:
         age = loop.beat_age()
@@ -74,23 +76,23 @@ class StallWatch:
             block.age = age
             if age >= LOOP_REPORT_S and not block.reported:
                 block.reported = True
-                self._report_block(loop, block)
+                self._report_block(loop, block, ended=False)
         elif block is not None:
             del self._blocks[id(loop)]
-            if not block.reported:
-                self._report_block(loop, block)
+            self._report_block(loop, block, ended=True)
 
     def _new_block(self, loop: LoopWatch, running: float | None) -> "Block":
+        began = time.perf_counter() - loop.beat_age()
         stack = frames.of_thread(loop.thread_id)
         if frames.application_frame(stack) is None and (running is None or running < CPU_SHARE):
             # The loop has nothing to run and still does not answer: it gets no core, or no interpreter lock.
-            return Block(stack, "starved", None)
+            return Block(began, stack, "starved", None)
         culprit = victims.running_request(self._agent, loop)
-        return Block(stack, _reason(stack, loop.native_id, running), culprit)
+        return Block(began, stack, _reason(stack, loop.native_id, running), culprit)
 
-    def _report_block(self, loop: LoopWatch, block: "Block") -> None:
-        held_up = victims.of_loop(self._agent, time.perf_counter() - block.age, block.culprit)
-        stall = Stall(block.stack, block.age, block.why, block.culprit, held_up)
+    def _report_block(self, loop: LoopWatch, block: "Block", *, ended: bool) -> None:
+        held_up = victims.of_loop(self._agent, block.began, block.began + block.age, block.culprit)
+        stall = Stall(block.began, block.stack, block.age, block.why, block.culprit, held_up, ended)
         self._report("event_loop", loop.resource.name, stall)
 
     def _running_share(self, loop: LoopWatch) -> float | None:
@@ -115,6 +117,7 @@ class StallWatch:
 class Block:
     """A loop that does not answer: its stack when it was first seen, and the request whose task it is in."""
 
+    began: float
     stack: Stack
     why: str
     culprit: RequestState | None
@@ -124,13 +127,15 @@ class Block:
 
 @dataclass(frozen=True)
 class Stall:
-    """What stood still for *age* seconds, why, in which request, and whom it held up (None: not known)."""
+    """What stands still since *began*, *age* seconds, why, in which request, and whom it holds up (None: not known)."""
 
+    began: float
     stack: Stack
     age: float
     why: str
     state: RequestState | None
     held_up: victims.Victims | None = None
+    ended: bool = False
 
 
 def _reason(stack: Stack, thread: int | None, computed: float | None) -> str:
@@ -156,7 +161,7 @@ def report_timeout(agent: Agent, frame: FrameType | None) -> None:
     age = time.perf_counter() - state.start if state is not None else 0.0
     resource = agent.request_resource
     kind, name = (resource.kind, resource.name) if resource is not None else ("worker", agent.server.name)
-    report(agent, kind, name, Stall(stack, age, frames.reason(stack), state))
+    report(agent, kind, name, Stall(time.perf_counter() - age, stack, age, frames.reason(stack), state))
 
 
 def report(agent: Agent, kind: str, name: str, stall: Stall) -> None:
@@ -165,6 +170,7 @@ def report(agent: Agent, kind: str, name: str, stall: Stall) -> None:
         semconv.TIDEMARK_STALL_REASON: stall.why,
         semconv.TIDEMARK_STALL_LATE: False,
         semconv.TIDEMARK_STALL_DURATION: stall.age,
+        semconv.TIDEMARK_STALL_ENDED: stall.ended,
         semconv.CODE_STACKTRACE: frames.folded(stall.stack),
         **(stall.held_up.attributes() if stall.held_up is not None else {}),
     }
@@ -184,4 +190,6 @@ def report(agent: Agent, kind: str, name: str, stall: Stall) -> None:
             attributes[semconv.HTTP_ROUTE] = agent.route(pattern)
     where = frames.site(culprit) if culprit is not None else name or "an unknown place"
     body = f"{kind or 'request'} stood still for {stall.age:.2f} s at {where}"
-    agent.event(Event(semconv.EVENT_TIDEMARK_STALL, time.time_ns(), attributes, body, trace_id, span_id))
+    # The same to the nanosecond for all events about one stall: two clocks read again would not agree.
+    began_ns = agent.clock_ns + int(stall.began * NS_PER_S)
+    agent.event(Event(semconv.EVENT_TIDEMARK_STALL, began_ns, attributes, body, trace_id, span_id))

@@ -43,7 +43,7 @@ class Victims:
         ]
 
 
-def of_loop(agent: Agent, since: float, culprit: RequestState | None) -> Victims | None:
+def of_loop(agent: Agent, since: float, until: float, culprit: RequestState | None) -> Victims | None:
     """
     The other requests of the process's loop, which cannot go on, less those whose sync code runs in a thread.
 
@@ -51,13 +51,12 @@ def of_loop(agent: Agent, since: float, culprit: RequestState | None) -> Victims
     """
     if len(agent.loops) != 1 or not agent.thread_clock:
         return None
-    now = time.perf_counter()
     held = [
         state
         for state in list(agent.requests.values())
-        if state is not culprit and state.asynchronous and state.thread_id is None
+        if state is not culprit and state.asynchronous and state.thread_id is None and state.start < until
     ]
-    return Victims(len(held), tuple((_route(agent, state), now - max(since, state.start)) for state in held))
+    return Victims(len(held), tuple((_route(agent, state), until - max(since, state.start)) for state in held))
 
 
 def of_resource(resource: Resource | None, since: float) -> Victims | None:
