@@ -23,6 +23,12 @@ export const TEST_NODES: readonly (readonly [version: string, program: string])[
     .map((program) => [execFileSync(program, ["--version"]).toString().trim(), program] as const),
 ];
 
+/** Tiers of the agent to test, each under every release. */
+export const TEST_TIERS = TEST_NODES.flatMap(([version, program]) => [
+  { tiers: `metrics alone on Node ${version}`, traces: "0", program },
+  { tiers: `traces on Node ${version}`, traces: "1", program },
+]);
+
 export interface AgentProcess {
   readonly child: ChildProcess;
   /** What it printed so far. */

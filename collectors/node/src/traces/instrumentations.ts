@@ -60,13 +60,21 @@ const MAKERS: Readonly<Record<string, Make>> = {
     return new RedisInstrumentation({ requireParentSpan: true, dbStatementSerializer: commandOnly });
   },
   "@prisma/client": (from) => {
-    // The application brings it, in the version of its client.
-    const { PrismaInstrumentation } = createRequire(from ?? import.meta.url)("@prisma/instrumentation") as {
-      PrismaInstrumentation: new () => Instrumentation;
-    };
+    const path = optional("@prisma/instrumentation", from);
+    if (path === undefined) return undefined;
+    const { PrismaInstrumentation } = require(path) as { PrismaInstrumentation: new () => Instrumentation };
     return new PrismaInstrumentation();
   },
 };
+
+/** Where the application has a package that it may bring, in the version it needs; undefined where it does not. */
+function optional(name: string, from: string | undefined): string | undefined {
+  try {
+    return createRequire(from ?? import.meta.url).resolve(name);
+  } catch {
+    return undefined;
+  }
+}
 
 /** Modules whose imports are intercepted; all others load as ever. */
 export const TRACED = [

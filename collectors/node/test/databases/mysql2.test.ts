@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type AgentProcess, addressOf, runWithAgent, until } from "../agent-process.ts";
+import { type AgentProcess, addressOf, PRELOAD, runWithAgent, TEST_TIERS, until } from "../agent-process.ts";
 import { merge, type Sink, startSink } from "../otlp-sink.ts";
 import { type DatabaseServer, missing, startDatabase } from "./servers.ts";
 
@@ -12,10 +12,8 @@ const VISITS = 2;
 const PAGES = ["promise", "prepared", "callbacks", "events", "fan-out", "literals"];
 const FAILING = ["wrong", "prepared-wrong", "undefined", "full"];
 
-describe.skipIf(absent !== undefined).each([
-  ["metrics alone", "0"],
-  ["traces", "1"],
-])(`mysql2 on a real MariaDB, with %s${absent === undefined ? "" : ` (${absent})`}`, (_tiers, traces) => {
+const because = absent === undefined ? "" : ` (${absent})`;
+describe.skipIf(because).each(TEST_TIERS)(`mysql2 on a real MariaDB, with $tiers${because}`, ({ traces, program }) => {
   let mariadb: DatabaseServer;
   let sink: Sink;
   let app: AgentProcess;
@@ -24,7 +22,7 @@ describe.skipIf(absent !== undefined).each([
   beforeAll(async () => {
     [mariadb, sink] = await Promise.all([startDatabase("mariadb"), startSink()]);
     const environment = { MYSQL_SOCKET: mariadb.address, TIDEMARK_TRACES: traces, TIDEMARK_TRACE_RATIO: "0" };
-    app = runWithAgent("../drivers/mysql.mjs", sink.url, environment);
+    app = runWithAgent("../drivers/mysql.mjs", sink.url, environment, PRELOAD, program);
     const url = await addressOf(app);
     for (let visit = 0; visit < VISITS; visit++) {
       for (const path of [...PAGES, ...FAILING]) {

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { type Postgres, startPostgres } from "@tidemark/lab";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type AgentProcess, addressOf, runWithAgent, until } from "../agent-process.ts";
+import { type AgentProcess, addressOf, PRELOAD, runWithAgent, TEST_NODES, until } from "../agent-process.ts";
 import { merge, type Sink, startSink } from "../otlp-sink.ts";
 
 const APP = new URL("../drivers/orders.mjs", import.meta.url);
@@ -16,17 +16,15 @@ const REPEATING = {
 } as const;
 const QUIET = { "/fan-out": LINES, "/knex-fan-out": LINES, "/few": 2, "/none": 0, "/wrong": 1 } as const;
 
-describe("pages that read a real PostgreSQL through pg and through knex", () => {
+describe.each(TEST_NODES)("pages that read a real PostgreSQL through pg and knex on Node %s", (_version, node) => {
   let postgres: Postgres;
   let sink: Sink;
   let app: AgentProcess;
 
   beforeAll(async () => {
     [postgres, sink] = await Promise.all([startPostgres(), startSink()]);
-    app = runWithAgent("../drivers/orders.mjs", sink.url, {
-      POSTGRES_URL: postgres.databaseUrl,
-      TIDEMARK_TRACE_RATIO: "0",
-    });
+    const environment = { POSTGRES_URL: postgres.databaseUrl, TIDEMARK_TRACE_RATIO: "0" };
+    app = runWithAgent("../drivers/orders.mjs", sink.url, environment, PRELOAD, node);
     const url = await addressOf(app);
     for (let visit = 0; visit < VISITS; visit++) {
       for (const path of Object.keys({ ...REPEATING, ...QUIET })) {

@@ -1,14 +1,1 @@
-// A Fastify service, in CommonJS, that calls another one by fetch; prints its port as JSON.
-const { createServer } = require("node:http");
-const fastify = require("fastify");
-
-const leaf = createServer((request, response) => response.end(request.headers.traceparent ?? "none"));
-const app = fastify();
-app.get("/shop/items/:item", async ({ params }) => {
-  const called = await fetch(`http://127.0.0.1:${leaf.address().port}/?key=secret`);
-  return { item: params.item, called: await called.text() };
-});
-leaf.listen(0, "127.0.0.1", async () => {
-  await app.listen({ port: 0, host: "127.0.0.1" });
-  console.log(JSON.stringify(app.server.address()));
-});
+require("./fastify-shop.cjs")(require("fastify"));

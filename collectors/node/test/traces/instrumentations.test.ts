@@ -1,3 +1,6 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { addressOf, PRELOAD, runWithAgent, TEST_NODES, until } from "../agent-process.ts";
 import { merge, type Span, startSink } from "../otlp-sink.ts";
@@ -70,6 +73,36 @@ describe.each(TEST_NODES)("frameworks on Node %s", (_version, node) => {
       [name("http"), name("mysql2")],
       [name("http"), name("ioredis"), name("mysql2")],
     ]);
+  });
+
+  it.each([
+    ["takes the instrumentation that the application has", true, ["for the client"]],
+    ["does without where it has none", false, []],
+  ])("of Prisma %s", async (_title, has, expected) => {
+    const directory = mkdtempSync(join(tmpdir(), "tidemark-prisma-"));
+    const write = (name: string, code: string) => {
+      mkdirSync(join(directory, "node_modules", name), { recursive: true });
+      writeFileSync(join(directory, "node_modules", name, "index.js"), code);
+    };
+    // Stands in for two packages of a hundred megabytes: who is asked for what, in which order, is the agent's part.
+    write("@prisma/client", "exports.made = globalThis.made ?? [];");
+    if (has) {
+      const made = "globalThis.made = ['for the client'];";
+      write(
+        "@prisma/instrumentation",
+        `exports.PrismaInstrumentation = class { constructor() { ${made} } disable() {} };`,
+      );
+    }
+    const code = `
+      import { createRequire } from "node:module";
+      console.log(JSON.stringify(createRequire(${JSON.stringify(join(directory, "app.js"))})("@prisma/client").made));`;
+    const sink = await startSink();
+    const app = runWithAgent({ code }, sink.url, {}, PRELOAD, node);
+    expect(await app.ended).toMatchObject({ code: 0 });
+    expect(JSON.parse(app.output().stdout)).toEqual(expected);
+    expect(sink.select("tidemark.agent.errors").filter(({ value }) => value !== 0)).toEqual([]);
+    await sink.close();
+    rmSync(directory, { recursive: true });
   });
 });
 

@@ -106,6 +106,35 @@ describe("the trace keeper", () => {
     for (const [span] of sent) expect(Number.parseInt(span!.traceId.slice(-8), 16)).toBeLessThan(0.25 * 2 ** 32);
   });
 
+  it("takes values out of what databases say of their errors, and query strings out of paths", () => {
+    const { keeper: kept, sent } = keeper(1);
+    const span = new RequestSpan(kept, 100, undefined);
+    const message = "Duplicate entry 'it''s secret' for key \"secret\": Key (name)=(secret) isn't new";
+    const failed = {
+      ...child(span, 1),
+      attributes: { "db.system.name": "mysql", "db.query.text": 'INSERT INTO `a` VALUES ("secret")' },
+      status: { code: SpanStatusCode.ERROR, message },
+      events: [{ name: "exception", time: [1, 0], attributes: { "exception.message": message, "exception.lines": 1 } }],
+    } as unknown as ReadableSpan;
+    const own = {
+      ...child(span, 2),
+      attributes: { "url.path": "/a?key=secret" },
+      status: { code: 2, message: "mine: 'a'" },
+    };
+    for (const ended of [failed, own as ReadableSpan]) {
+      kept.onStart(ended);
+      kept.onEnd(ended);
+    }
+    span.finish(end());
+    const safe = "Duplicate entry ? for key ?: Key (name)=? isn't new";
+    expect(sent[0]![0]).toMatchObject({
+      attributes: { "db.query.text": "INSERT INTO `a` VALUES (?)" },
+      status: { message: safe },
+      events: [{ attributes: { "exception.message": safe, "exception.lines": 1 } }],
+    });
+    expect(sent[0]![1]).toMatchObject({ attributes: { "url.path": "/a" }, status: { message: "mine: 'a'" } });
+  });
+
   it("takes what an application tells the active span", () => {
     const { keeper: kept, sent } = keeper(1);
     const span = new RequestSpan(kept, 100, undefined);
