@@ -340,7 +340,8 @@ const connections: readonly Metric[] = [
     attributes: PAIR,
     runtimes: BOTH,
     brief: "Memory that one more connection costs; absent when connections varied too little.",
-    source: "Theil-Sen slope over rising stretches; needs a span of 50 connections and R2 of 0.6, and ends once they fell by 20 %.",
+    source:
+      "Theil-Sen slope over rising stretches; needs a span of 50 connections and R2 of 0.6, and ends once they fell by 20 %.",
   },
   {
     name: "tidemark.memory.per_connection.fit",
