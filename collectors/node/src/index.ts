@@ -4,6 +4,7 @@ import { type AgentOptions, isDisabled, OptionError, readOptions } from "./optio
 
 export type { Agent } from "./agent.ts";
 export type { AgentOptions } from "./options.ts";
+export type { Signal, SignalOptions } from "./otlp-options.ts";
 export { OptionError };
 
 const kAgent = Symbol.for("tidemark.node.agent");

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { SIGNALS, type Signal, type SignalOptions, samplerRatio, signalsOf } from "./otlp-options.ts";
 import { FLUSH_SIGNALS, type FlushSignal } from "./processes/flush-signals.ts";
 
 const MIN_INTERVAL_SECONDS = 0.1;
@@ -12,6 +13,12 @@ export interface AgentOptions {
   readonly token: string | undefined;
   /** Extra headers of each export. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Seconds until an export is given up, to be tried again. Default 10; from 0.1 to 300. */
+  readonly timeoutSeconds: number;
+  /** Whether metrics and events are compressed with gzip; traces are by OTEL_EXPORTER_OTLP_COMPRESSION. Default true. */
+  readonly compress: boolean;
+  /** What is different for one signal: its URL, used as it is, further headers, and the time-out. */
+  readonly signals: Readonly<Partial<Record<Signal, SignalOptions>>>;
   /** Certificates, in PEM, of the authorities that an https endpoint is trusted by; by default those of Node.js. */
   readonly certificates: string | undefined;
   /** Seconds between two exports. Default 10; from 0.1 to 300. */
@@ -53,32 +60,66 @@ export function isDisabled(environment: Environment): boolean {
  */
 export function readOptions(environment: Environment, explicit: Partial<AgentOptions> = {}): AgentOptions {
   const attributes = keyValues(environment.OTEL_RESOURCE_ATTRIBUTES);
+  const inSeconds = (name: string) => milliseconds(environment, name);
   const fromEnvironment: AgentOptions = {
     endpoint: environment.TIDEMARK_ENDPOINT || environment.OTEL_EXPORTER_OTLP_ENDPOINT || "http://127.0.0.1:4318",
     token: environment.TIDEMARK_TOKEN || undefined,
     headers: keyValues(environment.OTEL_EXPORTER_OTLP_HEADERS),
+    timeoutSeconds: inSeconds("OTEL_EXPORTER_OTLP_TIMEOUT") ?? 10,
+    compress: environment.OTEL_EXPORTER_OTLP_COMPRESSION !== "none",
+    signals: explicit.endpoint === undefined ? signalsOf(environment, keyValues, inSeconds) : {},
     certificates: contents(environment, "OTEL_EXPORTER_OTLP_CERTIFICATE"),
-    exportIntervalSeconds: numeric(environment, "TIDEMARK_EXPORT_INTERVAL", 10),
+    exportIntervalSeconds: numeric(
+      environment,
+      "TIDEMARK_EXPORT_INTERVAL",
+      inSeconds("OTEL_METRIC_EXPORT_INTERVAL") ?? 10,
+    ),
     loopProbesPerSecond: numeric(environment, "TIDEMARK_LOOP_PROBES", 20),
     poolProbesPerSecond: numeric(environment, "TIDEMARK_POOL_PROBES", 10),
     stallThresholdSeconds: numeric(environment, "TIDEMARK_STALL_THRESHOLD", 0.1),
-    traces: flag(environment.TIDEMARK_TRACES) ?? true,
-    traceRatio: numeric(environment, "TIDEMARK_TRACE_RATIO", 0.01),
+    traces: flag(environment.TIDEMARK_TRACES) ?? environment.OTEL_TRACES_EXPORTER !== "none",
+    traceRatio: traceRatio(environment),
     flushSignals: signals(environment.TIDEMARK_FLUSH_SIGNALS),
     serviceName: environment.OTEL_SERVICE_NAME || attributes["service.name"] || "unknown_service:node",
     resourceAttributes: attributes,
   };
   const options = { ...fromEnvironment, ...explicit };
-  const protocol = URL.canParse(options.endpoint) ? new URL(options.endpoint).protocol : "";
-  if (protocol !== "http:" && protocol !== "https:") {
-    throw new OptionError(`endpoint must be an http or https URL, got ${JSON.stringify(options.endpoint)}`);
+  check(options);
+  return options;
+}
+
+function check(options: AgentOptions): void {
+  httpUrl("endpoint", options.endpoint);
+  within("timeoutSeconds", options.timeoutSeconds, MIN_INTERVAL_SECONDS, MAX_INTERVAL_SECONDS);
+  for (const signal of SIGNALS) {
+    const { url, timeoutSeconds = options.timeoutSeconds } = options.signals[signal] ?? {};
+    if (url !== undefined) httpUrl(`signals.${signal}.url`, url);
+    within(`signals.${signal}.timeoutSeconds`, timeoutSeconds, MIN_INTERVAL_SECONDS, MAX_INTERVAL_SECONDS);
   }
   within("exportIntervalSeconds", options.exportIntervalSeconds, MIN_INTERVAL_SECONDS, MAX_INTERVAL_SECONDS);
   within("loopProbesPerSecond", options.loopProbesPerSecond, 1, 1000);
   within("poolProbesPerSecond", options.poolProbesPerSecond, 1, 1000);
   within("stallThresholdSeconds", options.stallThresholdSeconds, 0, 3600);
   within("traceRatio", options.traceRatio, 0, 1);
-  return options;
+}
+
+function httpUrl(name: string, text: string): void {
+  const protocol = URL.canParse(text) ? new URL(text).protocol : "";
+  if (protocol === "http:" || protocol === "https:") return;
+  throw new OptionError(`${name} must be an http or https URL, got ${JSON.stringify(text)}`);
+}
+
+/** Ours, or else that of OpenTelemetry's sampler, where it is one that we have. */
+function traceRatio(environment: Environment): number {
+  const { OTEL_TRACES_SAMPLER: sampler, OTEL_TRACES_SAMPLER_ARG: argument } = environment;
+  const theirs = { OTEL_TRACES_SAMPLER_ARG: samplerRatio(sampler, argument) };
+  return numeric(environment, "TIDEMARK_TRACE_RATIO", numeric(theirs, "OTEL_TRACES_SAMPLER_ARG", 0.01));
+}
+
+/** A variable in milliseconds, as seconds. */
+function milliseconds(environment: Environment, name: string): number | undefined {
+  const value = numeric(environment, name, Number.NEGATIVE_INFINITY);
+  return value === Number.NEGATIVE_INFINITY ? undefined : value / 1000;
 }
 
 function within(name: string, value: number, minimum: number, maximum: number): void {

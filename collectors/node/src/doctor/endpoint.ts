@@ -1,6 +1,7 @@
 import { request as insecure } from "node:http";
 import { request as secure } from "node:https";
 import { type AgentOptions, type Environment, readOptions } from "../options.ts";
+import { type Target, targetOf } from "../otlp-options.ts";
 import type { Check } from "./checks.ts";
 
 const TIMEOUT_MS = 5000;
@@ -14,9 +15,10 @@ export async function reachEndpoint(environment: Environment): Promise<Check> {
   } catch (error) {
     return { name: NAME, injected: "settings", measured: (error as Error).message, verdict: "FAIL" };
   }
-  const url = `${options.endpoint.replace(/\/+$/, "")}/v1/metrics`;
+  const target = targetOf(options, "metrics");
+  const { url } = target;
   try {
-    const status = await post(url, options);
+    const status = await post(target, options);
     const denied = status === 401 || status === 403 ? ": the token is not accepted" : "";
     return {
       name: NAME,
@@ -30,7 +32,7 @@ export async function reachEndpoint(environment: Environment): Promise<Check> {
   }
 }
 
-function post(url: string, { token, headers, certificates }: AgentOptions): Promise<number | undefined> {
+function post({ url, headers }: Target, { certificates }: AgentOptions): Promise<number | undefined> {
   return new Promise((done, failed) => {
     const request = (url.startsWith("https:") ? secure : insecure)(
       url,
@@ -43,7 +45,6 @@ function post(url: string, { token, headers, certificates }: AgentOptions): Prom
           ...headers,
           "content-type": "application/x-protobuf",
           "content-length": 0,
-          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
         },
       },
       (response) => {

@@ -3,8 +3,8 @@ import type http from "node:http";
 import type { LookupFunction } from "node:net";
 import { gzipSync } from "node:zlib";
 import type { AgentOptions } from "../options.ts";
+import { type Target, targetOf } from "../otlp-options.ts";
 
-const TIMEOUT_MS = 10_000;
 const MAX_QUEUE_BYTES = 8 * 1024 * 1024;
 const FIRST_BACKOFF_MS = 1000;
 const MAX_BACKOFF_MS = 60_000;
@@ -20,6 +20,12 @@ interface Entry {
   readonly records: number;
 }
 
+/** How the exports of one signal are sent. */
+interface Way extends Target {
+  readonly agent: http.Agent;
+  readonly transport: typeof http.request;
+}
+
 /** What the exporter tells about itself. */
 export interface ExportObserver {
   exported(seconds: number): void;
@@ -33,10 +39,9 @@ export interface ExportObserver {
  * when the queue is full. Never rejects.
  */
 export class Exporter {
-  readonly #options: AgentOptions;
+  readonly #compress: boolean;
   readonly #observer: ExportObserver;
-  readonly #agent: http.Agent;
-  readonly #transport: typeof http.request;
+  readonly #ways: Readonly<Record<Signal, Way>>;
   readonly #queue: Entry[] = [];
   readonly #lookup = cachingLookup();
   #queuedBytes = 0;
@@ -45,18 +50,14 @@ export class Exporter {
   #retry: NodeJS.Timeout | undefined;
 
   constructor(options: AgentOptions, observer: ExportObserver) {
-    this.#options = options;
+    this.#compress = options.compress;
     this.#observer = observer;
-    const secure = options.endpoint.startsWith("https:");
-    // An import of node:http evaluates all that it exports, on Node 22 and 24 also its WebSocket: 14 MB.
-    const { Agent, request } = process.getBuiltinModule(secure ? "node:https" : "node:http");
-    this.#agent = new Agent({ keepAlive: true, maxSockets: 2, ca: options.certificates });
-    this.#transport = request;
+    this.#ways = { metrics: wayOf(options, "metrics"), logs: wayOf(options, "logs") };
   }
 
   /** Queues an encoded request. Compression is synchronous on purpose: zlib's pool is one of the things measured. */
   send(signal: Signal, message: Buffer, records: number): void {
-    const entry = { signal, body: gzipSync(message, { level: 3 }), records };
+    const entry = { signal, body: this.#compress ? gzipSync(message, { level: 3 }) : message, records };
     this.#queue.push(entry);
     this.#queuedBytes += entry.body.length;
     while (this.#queuedBytes > MAX_QUEUE_BYTES && this.#queue.length > 1) {
@@ -116,21 +117,20 @@ export class Exporter {
   }
 
   #post(entry: Entry): Promise<{ outcome: "ok" | "rejected" | "retry"; retryAfterMs?: number }> {
-    const { endpoint, token, headers } = this.#options;
+    const { url, headers, timeoutMs, agent, transport } = this.#ways[entry.signal];
     return new Promise((done) => {
-      const request = this.#transport(
-        `${endpoint.replace(/\/+$/, "")}/v1/${entry.signal}`,
+      const request = transport(
+        url,
         {
           method: "POST",
-          agent: this.#agent,
+          agent,
           lookup: this.#lookup,
-          timeout: TIMEOUT_MS,
+          timeout: timeoutMs,
           headers: {
             ...headers,
             "content-type": "application/x-protobuf",
-            "content-encoding": "gzip",
+            ...(this.#compress ? { "content-encoding": "gzip" } : {}),
             "content-length": entry.body.length,
-            ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
           },
         },
         (response) => {
@@ -151,6 +151,14 @@ export class Exporter {
       request.end(entry.body);
     });
   }
+}
+
+function wayOf(options: AgentOptions, signal: Signal): Way {
+  const target = targetOf(options, signal);
+  // An import of node:http evaluates all that it exports, on Node 22 and 24 also its WebSocket: 14 MB.
+  const { Agent, request } = process.getBuiltinModule(target.url.startsWith("https:") ? "node:https" : "node:http");
+  const agent = new Agent({ keepAlive: true, maxSockets: 2, ca: options.certificates });
+  return { ...target, agent, transport: request };
 }
 
 /** Name resolution that remembers: getaddrinfo runs in the thread pool, which may be the very thing that is stuck. */

@@ -1,11 +1,11 @@
 import type { ReadableSpan } from "@opentelemetry/sdk-trace-base";
 import type { Identity } from "../identity.ts";
 import type { AgentOptions } from "../options.ts";
+import { targetOf } from "../otlp-options.ts";
 import type { PlainSpan } from "../shared/span.ts";
 
 const MAX_QUEUED = 4096;
 const MAX_BATCH = 512;
-const TIMEOUT_MS = 10_000;
 const SUCCESS = 0;
 
 type Export = (spans: ReadableSpan[], done: (result: { code: number }) => void) => void;
@@ -65,15 +65,16 @@ export class SpanExport {
   }
 
   async #load(): Promise<{ send: Export; convert: (span: PlainSpan) => ReadableSpan }> {
-    const { endpoint, token, headers, certificates } = this.#options;
+    const { certificates } = this.#options;
+    const { url, headers, timeoutMs } = targetOf(this.#options, "traces");
     const [{ OTLPTraceExporter }, { resourceFromAttributes }] = await Promise.all([
       import("@opentelemetry/exporter-trace-otlp-http"),
       import("@opentelemetry/resources"),
     ]);
     const exporter = new OTLPTraceExporter({
-      url: `${endpoint.replace(/\/+$/, "")}/v1/traces`,
-      headers: { ...headers, ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) },
-      timeoutMillis: TIMEOUT_MS,
+      url,
+      headers: { ...headers },
+      timeoutMillis: timeoutMs,
       httpAgentOptions: { keepAlive: true, ...(certificates === undefined ? {} : { ca: certificates }) },
     });
     const resource = resourceFromAttributes({ ...this.#identity });
