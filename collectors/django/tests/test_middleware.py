@@ -33,7 +33,8 @@ def test_each_middleware_shows_its_own_time_sync_and_async(sink: Sink, command: 
         phase: mean(sink.points("tidemark.http.server.phase.duration", tidemark__phase=phase, **route))
         for phase in ("middleware", "view", "send")
     }
-    assert phases["middleware"] == pytest.approx(sum(times.values()), rel=0.1)
+    everywhere = sink.points("tidemark.http.server.phase.duration", tidemark__phase="middleware")
+    assert mean(everywhere) == pytest.approx(sum(times.values()), rel=0.05)
     assert phases["view"] >= 0.2
     whole = mean(sink.points("http.server.request.duration", **route))
     assert sum(phases.values()) == pytest.approx(whole, rel=0.01)

@@ -204,6 +204,28 @@ def test_the_readme_has_every_setting() -> None:
     assert named == {field.name.upper() for field in dataclasses.fields(Config)}
 
 
+def test_the_readme_has_the_default_of_every_setting() -> None:
+    import dataclasses
+
+    text = (Path(__file__).parent.parent / "README.md").read_text()
+    told = dict(re.findall(r"^\| `TIDEMARK_([A-Z_]+)` \| `([^`]*)` \|", text, re.MULTILINE))
+    defaults = {field.name.upper(): field.default for field in dataclasses.fields(Config)}
+    plain = {
+        name: f"{default:g}" if isinstance(default, int | float) else default
+        for name, default in defaults.items()
+        if isinstance(default, int | float | str) and default != ""
+    }
+    assert told == plain
+
+
+def test_every_metric_of_the_registry_is_sent_from_somewhere() -> None:
+    source = Path(encode.__file__).parent
+    text = "\n".join(file.read_text() for file in source.rglob("*.py") if file.name != "semconv.py")
+    # A resource puts its own numbers behind one prefix.
+    own = {f"tidemark.resource.{name}" for name in re.findall(r'\("([a-z_.]+)", ', text)}
+    assert [name for name in semconv.METRICS if f'"{name}"' not in text and name not in own] == []
+
+
 def test_every_test_that_the_readme_names_exists() -> None:
     folder = Path(__file__).parent
     named = set(re.findall(r"`(test_\w+)`", (folder.parent / "README.md").read_text()))

@@ -37,7 +37,8 @@ def install() -> None:
             result = render(self, context)
             agent = runtime.agent
             if agent is not None:
-                metric = "tidemark.template.fragment." + ("misses" if _rendering.missed else "hits")
+                missed = _rendering.missed
+                metric = "tidemark.template.fragment.misses" if missed else "tidemark.template.fragment.hits"
                 agent.count(metric, (semconv.TIDEMARK_TEMPLATE_FRAGMENT, str(self.fragment_name)))
             return result
         finally:

@@ -519,30 +519,6 @@ METRICS: Final[dict[str, Metric]] = {
             "tidemark.cpu.state",
         ),
     ),
-    "tidemark.cgroup.cpu.limit": Metric(
-        "tidemark.cgroup.cpu.limit",
-        "gauge",
-        "{cpu}",
-        (),
-    ),
-    "tidemark.cgroup.cpu.throttled_time": Metric(
-        "tidemark.cgroup.cpu.throttled_time",
-        "counter",
-        "s",
-        (),
-    ),
-    "tidemark.cgroup.cpu.throttled_periods": Metric(
-        "tidemark.cgroup.cpu.throttled_periods",
-        "counter",
-        "{period}",
-        (),
-    ),
-    "tidemark.cgroup.cpu.periods": Metric(
-        "tidemark.cgroup.cpu.periods",
-        "counter",
-        "{period}",
-        (),
-    ),
     "tidemark.asyncio.eventloop.utilization": Metric(
         "tidemark.asyncio.eventloop.utilization",
         "gauge",
@@ -691,12 +667,6 @@ METRICS: Final[dict[str, Metric]] = {
         "tidemark.agent.export.duration",
         "exponential_histogram",
         "s",
-        (),
-    ),
-    "tidemark.agent.throttled": Metric(
-        "tidemark.agent.throttled",
-        "gauge",
-        "1",
         (),
     ),
     "tidemark.agent.adapter_errors": Metric(
