@@ -207,7 +207,11 @@ export const POINT_ATTRIBUTES = [
     type: "string",
     brief: "Channels consumer class, or route of the WebSocket server.",
   },
-  { name: "tidemark.agent.part", type: "string", brief: "Part of the agent." },
+  {
+    name: "tidemark.agent.part",
+    type: "string",
+    brief: "Part of the agent; `source_maps`: maps that could not be read.",
+  },
   { name: "http.request.method", type: "string", brief: "OpenTelemetry." },
   {
     name: "http.route",

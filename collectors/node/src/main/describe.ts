@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import inspector from "node:inspector";
+import { fileURLToPath } from "node:url";
 import { monotonicMs } from "../shared/clock.ts";
 import type { Description, Frame } from "../shared/description.ts";
 
@@ -48,7 +49,7 @@ export function stack(above: (...parameters: never[]) => unknown): Frame[] {
       function: [site.isToplevel() ? undefined : site.getTypeName(), site.getFunctionName() ?? "<anonymous>"]
         .filter((part) => part !== undefined && part !== null && part !== "Object")
         .join("."),
-      file: (site.getFileName() ?? site.getEvalOrigin() ?? "").replace(/^file:\/\//, ""),
+      file: pathOf(site.getFileName() ?? site.getEvalOrigin() ?? ""),
       line: site.getLineNumber() ?? 0,
       column: site.getColumnNumber() ?? 0,
       functionLine: site.getEnclosingLineNumber?.() ?? undefined,
@@ -58,4 +59,8 @@ export function stack(above: (...parameters: never[]) => unknown): Frame[] {
     Error.prepareStackTrace = prepareStackTrace;
     Error.stackTraceLimit = stackTraceLimit;
   }
+}
+
+function pathOf(file: string): string {
+  return file.startsWith("file://") ? fileURLToPath(file) : file;
 }

@@ -13,6 +13,7 @@ import type { PoolProbe } from "./pool-probe.ts";
 import { PoolThreads } from "./pool-threads.ts";
 import { openFileDescriptors, processStatus } from "./process-memory.ts";
 import { SelfBudget } from "./self-budget.ts";
+import type { SourceMaps } from "./source-maps.ts";
 import type { StallReports } from "./stall-reports.ts";
 import type { ThreadTimes } from "./thread-cpu.ts";
 import { type MainThreadCpu, ownThread, threadTimes } from "./thread-cpu.ts";
@@ -30,6 +31,7 @@ export interface Instruments {
   readonly cpu: MainThreadCpu;
   readonly stalls: StallReports;
   readonly stack: MainStack;
+  readonly sourceMaps: SourceMaps;
   readonly threads: ApplicationThreads;
 }
 
@@ -48,6 +50,7 @@ export class Collector {
   readonly #poolThreads: PoolThreads;
   readonly #cpu: MainThreadCpu;
   readonly #stalls: StallReports;
+  readonly #sourceMaps: SourceMaps;
   readonly #holdsReader: HistogramReader;
   readonly #cpuReader: HistogramReader;
   readonly #exportReader = new HistogramReader(this.exportSeconds);
@@ -57,7 +60,11 @@ export class Collector {
   readonly #budget = new SelfBudget(() => this.#ownSeconds());
   #delayEpoch = 0;
 
-  constructor(data: WorkerData, control: Control, { loop, lanes, cpu, stalls, stack, threads }: Instruments) {
+  constructor(
+    data: WorkerData,
+    control: Control,
+    { loop, lanes, cpu, stalls, stack, sourceMaps, threads }: Instruments,
+  ) {
     this.#control = control;
     this.#loop = loop;
     this.heapSpaces = data.heapSpaces;
@@ -72,6 +79,7 @@ export class Collector {
     this.#poolThreads = new PoolThreads(control);
     this.#cpu = cpu;
     this.#stalls = stalls;
+    this.#sourceMaps = sourceMaps;
     this.#holdsReader = new HistogramReader(stack.holds);
     this.#cpuReader = new HistogramReader(this.#cpu.waits);
     for (const definition of data.series) this.application.add(definition);
@@ -223,6 +231,7 @@ export class Collector {
     for (const [part, errors] of [
       ["application", this.#control.errors + this.#threads.errors],
       ["worker", this.errors],
+      ["source_maps", this.#sourceMaps.failures],
     ] as const) {
       const attributes = { "tidemark.agent.part": part };
       batch.add("tidemark.agent.errors", attributes, this.#differences.of(`errors ${part}`, errors));

@@ -10,6 +10,7 @@ import { MainStack } from "./main-stack.ts";
 import { encodeEvents, encodeMetrics } from "./otlp.ts";
 import { PoolProbe } from "./pool-probe.ts";
 import { RandomClock, type Turn } from "./random-clock.ts";
+import { SourceMaps } from "./source-maps.ts";
 import { SpanExport } from "./span-exporter.ts";
 import { StallReports } from "./stall-reports.ts";
 import { MainThreadCpu } from "./thread-cpu.ts";
@@ -34,7 +35,8 @@ const { options, identity } = data;
 
 const cpu = new MainThreadCpu(control);
 const stallThresholdMs = options.stallThresholdSeconds * MS_PER_S;
-const stalls = new StallReports(stallThresholdMs, (frames) => frames, addEvent);
+const sourceMaps = new SourceMaps();
+const stalls = new StallReports(stallThresholdMs, (frames) => sourceMaps.translate(frames), addEvent);
 const stack = new MainStack(control, data.describe, () => {
   collector.errors += 1;
 });
@@ -43,7 +45,7 @@ const loop = new LoopProbe(control, data.probes, watchdog);
 const lanes = (["fast", "slow"] as const).map((lane) => new PoolProbe(lane, control));
 const events: AgentEvent[] = [];
 const threads = new ApplicationThreads((body) => safely(body)(0, 0));
-const collector = new Collector(data, control, { loop, lanes, cpu, stalls, stack, threads });
+const collector = new Collector(data, control, { loop, lanes, cpu, stalls, stack, sourceMaps, threads });
 
 const exporter = new Exporter(options, {
   exported: (seconds) => collector.exportSeconds.record(seconds, control.epoch),
