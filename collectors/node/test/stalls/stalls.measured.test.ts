@@ -18,8 +18,8 @@ async function startBlocking(environment: Record<string, string> = {}, node = pr
 }
 
 const stallOf = (sink: Sink, name: string) =>
-  until(`the stall in ${name}`, () =>
-    sink.logs.find(({ attributes }) => attributes["code.function.name"] === name && attributes["tidemark.stall.ended"]),
+  sink.logs.find(
+    ({ attributes }) => attributes["code.function.name"] === name && attributes["tidemark.stall.ended"] === true,
   );
 
 describe.each(TEST_NODES)("stalls on Node %s", (_version, node) => {
@@ -27,15 +27,27 @@ describe.each(TEST_NODES)("stalls on Node %s", (_version, node) => {
   let app: AgentProcess;
   let ask: (path: string) => Promise<string | null>;
   let spun: LogRecord;
+  let asked = 0;
+  /** Where the machine has no core for it, a stall is nobody's fault: then it blocks once more. */
+  const blocked = <T>(path: string, probe: () => T | undefined | 0) => {
+    asked = 0;
+    return until(`the stall of ${path}`, async () => {
+      asked += 1;
+      await ask(path);
+      await pause(APART_MS);
+      return probe() || undefined;
+    });
+  };
   beforeAll(async () => {
     ({ sink, app, ask } = await startBlocking({ TIDEMARK_EXPORT_INTERVAL: "0.2" }, node));
-    const waiting = [ask("/wait/2000"), ask("/wait/2500"), ask("/never-found")];
-    await until("two requests are in flight", () =>
-      sink.select("http.server.active_requests").some(({ value }) => value === 2),
-    );
-    await ask("/spin/400");
-    await Promise.all(waiting);
-    spun = await stallOf(sink, "spin");
+    await ask("/never-found");
+    spun = await until("the stall in spin", async () => {
+      const waiting = [ask("/wait/1500"), ask("/wait/1600")];
+      await until("two requests are in flight", () => sink.select("http.server.active_requests").at(-1)?.value === 2);
+      await ask("/spin/400");
+      await Promise.all(waiting);
+      return stallOf(sink, "spin");
+    });
     await pause(APART_MS);
   });
   afterAll(async () => {
@@ -75,35 +87,33 @@ describe.each(TEST_NODES)("stalls on Node %s", (_version, node) => {
   });
 
   it("mark what could only be asked once a native call had returned", async () => {
-    await ask("/program");
-    const { attributes } = await stallOf(sink, "runProgram");
-    expect(attributes).toMatchObject({ "tidemark.stall.late": true, "tidemark.stall.ended": true });
-    await pause(APART_MS);
+    const { attributes } = await blocked("/program", () => stallOf(sink, "runProgram"));
+    expect(attributes).toMatchObject({ "tidemark.stall.late": true });
   });
 
   it("count a block once, whatever called it: no two points of one export have the same attributes", async () => {
-    await ask("/later/300");
-    await until("it is counted", () => {
-      const counts = sink.select("tidemark.eventloop.blocks", { "http.route": "/later/:ms" });
-      return counts.reduce((sum, { value }) => sum + value, 0) === 1;
-    });
+    const count = () =>
+      sink
+        .select("tidemark.eventloop.blocks", { "http.route": "/later/:ms", "tidemark.stall.late": false })
+        .reduce((sum, { value }) => sum + value, 0);
+    const blocks = await blocked("/later/300", count);
+    expect(blocks).toBeLessThanOrEqual(asked);
     const seen = sink.points.map(({ metric, attributes, timeMs }) => JSON.stringify([metric, attributes, timeMs]));
     expect(new Set(seen).size).toBe(seen.length);
-    await pause(APART_MS);
   });
 
   it("blame no function when the whole process stood still", async () => {
     app.child.kill("SIGSTOP");
-    await pause(700);
+    await pause(1200);
     app.child.kill("SIGCONT");
     const starved = await until("the stall", () =>
       sink.logs.find(
         ({ attributes }) =>
-          attributes["tidemark.stall.reason"] === "starved" && Number(attributes["tidemark.stall.duration"]) > 0.5,
+          attributes["tidemark.stall.reason"] === "starved" && Number(attributes["tidemark.stall.duration"]) > 1,
       ),
     );
     expect(Object.keys(starved.attributes).filter((name) => name.startsWith("code."))).toEqual([]);
-    expect(starved.attributes["tidemark.stall.duration"]).toBeLessThan(1);
+    expect(starved.attributes["tidemark.stall.duration"]).toBeLessThan(2);
     await pause(APART_MS);
   });
 
