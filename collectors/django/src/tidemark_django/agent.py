@@ -12,13 +12,12 @@ from tidemark_django.config import Config
 from tidemark_django.connections import Connections
 from tidemark_django.encode import Event, Span
 from tidemark_django.identity import Server, resource_attributes
-from tidemark_django.request import FinishedRequest, QueryRecord, RequestKind, RequestState, known_method
+from tidemark_django.request import QueryRecord, RequestKind, RequestState, known_method
 from tidemark_django.saturation import Resource
-from tidemark_django.statements import Statement
 from tidemark_django.unpooled import UnpooledConnections
 
 if TYPE_CHECKING:
-    from tidemark_django.database import Repeat
+    from tidemark_django.database import QuerySeries, Repeat
     from tidemark_django.executors import ExecutorWatch
     from tidemark_django.http import RequestSeries
     from tidemark_django.loop import LoopWatch
@@ -52,14 +51,14 @@ class Agent:
         self.registry = Registry()
         self.identity = resource_attributes(config, server)
         self.requests: dict[int, RequestState] = {}
-        self.finished: deque[FinishedRequest] = deque()
+        self.finished: deque[RequestState] = deque()
         self.loose_queries: deque[tuple[str | None, list[QueryRecord]]] = deque()
-        self.repeats: dict[tuple[str | None, str], Repeat | None] = {}
-        self.keep_from = config.slow_request if config.traces else float("inf")
-        self.keep_share = config.trace_ratio if config.traces else 0.0
+        self.repeats: dict[tuple[str | None, Any], Repeat | None] = {}
+        self.repeats_from = max(1, config.n_plus_one - 1)
+        """Queries of one request from which repeats are looked for: one before N+1 can be."""
         self.http_series: dict[RequestKind, RequestSeries] = {}
-        self.query_series: dict[tuple[int, Statement, str | None, str | None], Histogram] = {}
-        self.connect_series: dict[tuple[str, str], Histogram] = {}
+        self.query_series: dict[tuple[int, Any, str | None, str | None], QuerySeries] = {}
+        self.connect_series: dict[tuple[int, str], Histogram] = {}
         self.methods: set[tuple[str, str]] = set()
         self.drain_lock = native.lock()
         self.events: deque[Event] = deque(maxlen=MAX_PENDING_EVENTS)

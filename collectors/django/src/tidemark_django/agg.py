@@ -54,7 +54,7 @@ class Histogram:
     Exponential histogram at the fixed scale of the registry. Values at or below a microsecond count as zero.
 
     Recording only appends to a queue, the one thing that is both cheap and safe between threads without a lock
-    (0.05 against 1.2 microseconds); the sampler sorts values into buckets four times a second. If it ever stood
+    (0.05 against 1.2 microseconds); the agent's thread sorts values into buckets four times a second. If it ever stood
     still, the queue keeps the newest 65,536 values.
     """
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from tidemark_django import boot, http, loop, net, runtime
 from tidemark_django.agent import Agent
-from tidemark_django.request import RequestState, current_request
+from tidemark_django.request import SOCKET_SOURCE, RequestState, current_request
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -89,7 +89,8 @@ def _begin(agent: Agent, scope: Scope) -> RequestState | None:
         traceparent = headers.get(b"traceparent")
         if traceparent:
             state.join(traceparent.decode("latin-1"))
-        agent.requests[id(state)] = state
+        state.key = id(state)
+        agent.requests[state.key] = state
         return state
     except Exception as error:
         agent.failed("asgi", error)
@@ -112,7 +113,7 @@ def _measure_queue(agent: Agent, state: RequestState, scope: Scope, headers: dic
         else:
             waited = net.since_last_data_between(scope.get("server"), scope.get("client"))
         if waited is not None:
-            state.queue, state.queue_source = waited, "tcp_info"
+            state.queue, state.queue_source = waited, SOCKET_SOURCE
             agent.proxied(since_proxy)
             return
     state.queue, state.queue_source = since_proxy, "header"

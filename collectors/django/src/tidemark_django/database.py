@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from tidemark_django import frames, runtime, semconv
 from tidemark_django.agent import Agent
-from tidemark_django.agg import SERIES_PER_METRIC, Attributes, AttributeValue, Histogram
+from tidemark_django.agg import Attributes, AttributeValue
 from tidemark_django.relations import access
 from tidemark_django.request import MAX_QUERY_SPANS, Database, QueryRecord, RequestState, current_request
-from tidemark_django.statements import Statement, StatementCache
+from tidemark_django.statements import OTHER, Statement, StatementCache
 
 SYSTEMS: Final = {"postgresql": "postgresql", "mysql": "mysql", "sqlite": "sqlite", "oracle": "oracle.db"}
 CONNECTION_LIMITS: Final = {"postgresql": "SHOW max_connections", "mysql": "SELECT @@max_connections"}
@@ -21,12 +21,19 @@ MAX_QUERIES_HELD: Final = 1000
 MAX_LOOSE: Final = 8192
 MAX_DATABASES: Final = 1000
 MAX_REPEATS: Final = 1000
+MAX_QUERY_KEYS: Final = 4000
+NUMBER: Final = "_tidemark_database"
+"""Attribute of Django's connection: what a query record calls its database."""
+TRANSACTION: Final = "_tidemark_transaction"
+"""Attribute of Django's connection: the transaction in progress."""
+QuerySeries = tuple[Callable[[float], None], Callable[[float], None] | None]
+"""Where the duration and the rows of one statement's runs are recorded."""
 UNKNOWN: Final = Database("_other", "other_sql", "", None, -1)
 
 _statements = StatementCache()
 _databases: dict[str, Database] = {}
 _by_number: dict[int, Database] = {}
-_numbers = count()
+_numbers = count(1)
 
 
 def install() -> None:
@@ -42,18 +49,34 @@ def install() -> None:
 
     @wraps(execute)
     def timed_execute(self: Any, sql: Any, params: Any, many: bool, executor: Any) -> Any:
-        agent = runtime.agent
-        if agent is None:
-            return execute(self, sql, params, many, executor)
         state = get_current()
-        inner = state.inner if state is not None else 0.0
         start = perf_counter()
         try:
             result = execute(self, sql, params, many, executor)
         except BaseException as error:
-            _note(agent, state, self, sql, params, start, inner, type(error).__name__)
+            _note_failure(state, self, sql, not params, start, type(error).__name__)
             raise
-        _note(agent, state, self, sql, params, start, inner, None)
+        end = perf_counter()
+        if state is None or state.finished:
+            if runtime.agent is not None:
+                _note_loose(runtime.agent, _record_of(self, sql, not params, start, end, None))
+            return result
+        try:
+            connection = self.db
+            held = connection.__dict__
+            number = held.get(NUMBER) or _number(connection)
+            record = (start, end, number, sql, None, self.cursor.rowcount, not params)
+            if TRANSACTION in held:
+                _in_transaction(held[TRANSACTION], start, end)
+            queries = state.queries
+            if queries is None:
+                state.queries = [record]
+                return result
+            queries.append(record)
+            if len(queries) >= state.agent.repeats_from:
+                _look_at_repeats(state.agent, state, queries)
+        except Exception as failure:
+            state.agent.failed("database", failure)
         return result
 
     @wraps(connect)
@@ -62,7 +85,7 @@ def install() -> None:
         if agent is None:
             return connect(self)
         kind = _connect_kind(self)
-        state = current_request.get()
+        state = get_current()
         inner = state.inner if state is not None else 0.0
         start = perf_counter()
         try:
@@ -70,17 +93,7 @@ def install() -> None:
         finally:
             elapsed = perf_counter() - start
             try:
-                series = agent.connect_series.get((self.alias, kind))
-                if series is None:
-                    series = agent.connect_series[self.alias, kind] = agent.histogram(
-                        "db.client.connection.create_time",
-                        (semconv.DB_CLIENT_CONNECTION_POOL_NAME, self.alias),
-                        (semconv.DB_SYSTEM_NAME, system_of(self)),
-                        (semconv.TIDEMARK_DB_CONNECT_KIND, kind),
-                    )
-                series.record(elapsed)
-                if self.connection is not None:
-                    _connected(agent, self, kind)
+                _note_connect(agent, self, kind, elapsed)
                 if state is not None:
                     state.spend("db", elapsed, inner)
             except Exception as error:
@@ -94,7 +107,7 @@ def install() -> None:
 def _connected(agent: Agent, connection: Any, kind: str) -> None:
     """Counts a connection that no pool keeps; the first of an alias is asked how many its database allows."""
     if kind == "connect":
-        agent.unpooled.opened(connection, system_of(connection))
+        agent.unpooled.opened(connection, system_of)
     if connection.alias in agent.connection_limits or not connection.get_autocommit():
         return
     agent.connection_limits[connection.alias] = 0
@@ -131,56 +144,69 @@ def _connect_kind(connection: Any) -> str:
     return "pool_open" if pool is None or getattr(pool, "closed", False) else "pool_get"
 
 
-def _note(
-    agent: Agent,
-    state: RequestState | None,
-    cursor: Any,
-    sql: Any,
-    params: Any,
-    start: float,
-    inner: float,
-    error: str | None,
-) -> None:
-    """Notes a query that ended, at the least cost: every query of every request passes here."""
-    end = perf_counter()
+def _note_connect(agent: Agent, connection: Any, kind: str, elapsed: float) -> None:
+    number = _number(connection)
+    series = agent.connect_series.get((number, kind))
+    if series is None:
+        series = agent.connect_series[number, kind] = agent.histogram(
+            "db.client.connection.create_time",
+            (semconv.DB_CLIENT_CONNECTION_POOL_NAME, connection.alias),
+            (semconv.DB_SYSTEM_NAME, system_of(connection)),
+            (semconv.TIDEMARK_DB_CONNECT_KIND, kind),
+        )
+    series.record(elapsed)
+    if connection.connection is not None:
+        _connected(agent, connection, kind)
+
+
+def _number(connection: Any) -> int:
+    """
+    What a query record calls the database of a connection. Noted on Django's connection when it is opened.
+
+    Its name counts as it is then: a later change means another database only after the next opening.
+    """
+    name = connection.settings_dict.get("NAME")
+    source = _databases.get(connection.alias)
+    if source is None or source.configured is not name:
+        source = _add_database(connection, name)
+    connection.__dict__[NUMBER] = source.number
+    return source.number
+
+
+def _record_of(cursor: Any, sql: Any, literal: bool, start: float, end: float, error: str | None) -> QueryRecord:
+    rows = -1 if error else cursor.cursor.rowcount
+    return (start, end, cursor.db.__dict__.get(NUMBER) or _number(cursor.db), sql, error, rows, literal)
+
+
+def _in_transaction(transaction: Any, start: float, end: float) -> None:
+    if transaction is not None:
+        transaction.ran(start, end)
+
+
+def _note_failure(state: RequestState | None, cursor: Any, sql: Any, literal: bool, start: float, error: str) -> None:
+    agent = runtime.agent
+    if agent is None:
+        return
     try:
-        connection = cursor.db
-        name = connection.settings_dict.get("NAME")
-        source = _databases.get(connection.alias)
-        if source is None or source.configured is not name:
-            source = _add_database(connection, name)
-        record = (start, end, source.number, sql, error, -1 if error else cursor.cursor.rowcount)
-        transaction = connection.__dict__.get("_tidemark_transaction")
-        if transaction is not None:
-            transaction.ran(start, end)
-        if state is None:
-            agent.loose_queries.append((None, [record]))
-            if len(agent.loose_queries) > MAX_LOOSE:
-                agent.loose_queries.popleft()
-                agent.count("tidemark.agent.dropped", (semconv.TIDEMARK_DROPPED_REASON, "queries_full"))
-            return
-        own = end - start - state.inner + inner
-        if own > 0 and not state.finished:
-            state.db += own
-            state.inner += own
-        queries, runs = state.queries, state.runs
-        if queries is None or runs is None:
-            state.queries, state.runs = [record], {sql if params else _parsed(sql, source).text: 1}
-            return
-        queries.append(record)
-        # Django's own statements carry no values: their text tells repeats. Hand-written ones may.
-        key = sql if params else _parsed(sql, source).text
-        run = runs[key] = runs.get(key, 0) + 1
-        if run > 1 and run in (2, agent.config.n_plus_one):
-            _look_at_repeat(agent, state, key, run, source)
-        if len(queries) >= MAX_QUERIES_HELD:
-            agent.loose_queries.append((state.pattern_now(), queries[MAX_QUERY_SPANS:]))
-            state.queries_before += len(queries) - MAX_QUERY_SPANS
-            del queries[MAX_QUERY_SPANS:]
-            if len(runs) >= MAX_QUERIES_HELD:
-                runs.clear()
+        end = perf_counter()
+        record = _record_of(cursor, sql, literal, start, end, error)
+        _in_transaction(cursor.db.__dict__.get(TRANSACTION), start, end)
+        if state is None or state.finished:
+            _note_loose(agent, record)
+        elif state.queries is None:
+            state.queries = [record]
+        else:
+            state.queries.append(record)
     except Exception as failure:
         agent.failed("database", failure)
+
+
+def _note_loose(agent: Agent, record: QueryRecord) -> None:
+    """Notes a query outside any request."""
+    agent.loose_queries.append((None, [record]))
+    if len(agent.loose_queries) > MAX_LOOSE:
+        agent.loose_queries.popleft()
+        agent.count("tidemark.agent.dropped", (semconv.TIDEMARK_DROPPED_REASON, "queries_full"))
 
 
 def _parsed(sql: Any, source: Database) -> Statement:
@@ -195,27 +221,23 @@ def resolve(query: QueryRecord) -> tuple[Database, Statement]:
 
 def record(agent: Agent, route: str | None, queries: list[QueryRecord]) -> None:
     """Makes measurements of noted queries. From :func:`~tidemark_django.http.drain`."""
-    for query in queries:
-        source, statement = resolve(query)
-        error = query[4]
-        series = agent.query_series.get((query[2], statement, route, error))
+    known = agent.query_series
+    for start, end, number, sql, error, rows, _ in queries:
+        key = (number, sql, route, error)
+        series = known.get(key)
         if series is None:
-            series = _add_series(agent, source, statement, route, error)
-        series.record(query[1] - query[0])
-        if query[5] >= 0 and statement.operation == "SELECT":
-            agent.registry.histogram(
-                "db.client.response.returned_rows",
-                (
-                    (semconv.DB_SYSTEM_NAME, source.system),
-                    (semconv.TIDEMARK_DB_ALIAS, source.alias),
-                    (semconv.DB_OPERATION_NAME, statement.operation),
-                ),
-            ).record(query[5])
+            if len(known) >= MAX_QUERY_KEYS:
+                # Raw SQL with literals inside never repeats.
+                known.clear()
+            series = known[key] = _add_series(agent, number, sql, route, error)
+        series[0](end - start)
+        if rows >= 0 and series[1] is not None:
+            series[1](rows)
 
 
-def _add_series(
-    agent: Agent, source: Database, statement: Statement, route: str | None, error: str | None
-) -> Histogram:
+def _add_series(agent: Agent, number: int, sql: Any, route: str | None, error: str | None) -> QuerySeries:
+    source = _by_number.get(number, UNKNOWN)
+    statement = _parsed(sql, source)
     attributes: Attributes = (
         (semconv.DB_SYSTEM_NAME, source.system),
         (semconv.DB_NAMESPACE, source.namespace),
@@ -228,10 +250,16 @@ def _add_series(
         attributes += ((semconv.HTTP_ROUTE, route),)
     if error is not None:
         attributes += ((semconv.ERROR_TYPE, error),)
-    series = agent.registry.histogram("db.client.operation.duration", attributes)
-    if len(agent.query_series) < SERIES_PER_METRIC:
-        agent.query_series[source.number, statement, route, error] = series
-    return series
+    duration = agent.registry.histogram("db.client.operation.duration", attributes).record
+    if statement.operation != "SELECT":
+        return duration, None
+    returned = agent.histogram(
+        "db.client.response.returned_rows",
+        (semconv.DB_SYSTEM_NAME, source.system),
+        (semconv.TIDEMARK_DB_ALIAS, source.alias),
+        (semconv.DB_OPERATION_NAME, statement.operation),
+    )
+    return duration, returned.record
 
 
 @dataclass(eq=False)
@@ -249,29 +277,51 @@ class Repeat:
         return self.statement.summary
 
 
-def _look_at_repeat(agent: Agent, state: RequestState, key: Any, run: int, source: Database) -> None:
+def _look_at_repeats(agent: Agent, state: RequestState, queries: list[QueryRecord]) -> None:
     """
-    Finds N+1: one SELECT repeated from one line within one request.
+    Finds N+1: one SELECT repeated from one line within one request. Called from the query before the threshold on.
 
-    Looking for the line walks the stack, so it is done twice per statement, route and export interval: at a second
-    run and at the threshold. After that a request only looks up what was found.
+    Looking for the line walks the stack, so it is done twice per statement, route and export interval: one run before
+    the threshold and at it. After that a request only looks up what was found.
     """
-    place = (state.pattern_now(), key)
+    runs = state.runs
+    if runs is None:
+        runs = state.runs = {}
+        for earlier in queries[:-1]:
+            before = _repeat_key(earlier)
+            runs[before] = runs.get(before, 0) + 1
+    key = _repeat_key(queries[-1])
+    run = runs[key] = runs.get(key, 0) + 1
     threshold = agent.config.n_plus_one
+    if threshold - 1 <= run <= threshold:
+        _look_at_line(agent, state, key, queries[-1], reached=run == threshold)
+    if len(queries) >= MAX_QUERIES_HELD:
+        agent.loose_queries.append((state.pattern_now(), state.hand_over_queries(MAX_QUERY_SPANS)))
+        if len(runs) >= MAX_QUERIES_HELD:
+            runs.clear()
+
+
+def _repeat_key(query: QueryRecord) -> Any:
+    """What tells runs of one statement: Django's own text, which carries no values, or without its literals."""
+    return resolve(query)[1].text if query[6] else query[3]
+
+
+def _look_at_line(agent: Agent, state: RequestState, key: Any, query: QueryRecord, *, reached: bool) -> None:
+    place = (state.pattern_now(), key)
     if place in agent.repeats:
         found = agent.repeats[place]
-        if run == threshold and found is not None:
+        if reached and found is not None:
             state.repeats = {**(state.repeats or {}), key: found}
         return
-    statement = _parsed(key, source)
-    if statement.operation != "SELECT":
+    statement = resolve(query)[1]
+    if statement.operation != "SELECT" or statement.text == OTHER:
         return
-    frame = sys._getframe(2)
+    frame = sys._getframe(3)
     here = frames.nearest_application_frame(frame)
     if state.sites is None:
         state.sites = {}
     first = state.sites.setdefault(key, here)
-    if run != threshold:
+    if not reached:
         return
     if len(agent.repeats) >= MAX_REPEATS:
         agent.repeats.clear()

@@ -1,9 +1,9 @@
 """
 From the first line of a request to its measurements: shared by the WSGI and the ASGI side.
 
-A request only notes moments; :func:`drain` makes measurements of them, many requests at a time, in the sampler's
+A request only notes moments; :func:`drain` makes measurements of them, many requests at a time, in the agent's
 thread four times a second. Done in the request, with the processor's caches full of other code, it cost four times as
-much. What is handed over are tuples of plain values, which the garbage collector does not follow.
+much.
 """
 
 import random
@@ -17,8 +17,7 @@ from tidemark_django.encode import Event, Span
 from tidemark_django.request import (
     INNER_PHASES,
     MAX_QUERY_SPANS,
-    FinishedRequest,
-    QueryRecord,
+    SOCKET_SOURCE,
     RequestKind,
     RequestState,
     current_request,
@@ -38,48 +37,20 @@ def finish(agent: Agent, state: RequestState, error: BaseException | None = None
         return
     state.finished = True
     try:
-        end = state.end or perf_counter()
-        cpu = thread_time() - state.cpu_start if state.cpu_start is not None else None
-        agent.requests.pop(id(state), None)
+        if state.end is None:
+            state.end = perf_counter()
+        if state.cpu_start is not None:
+            state.cpu = thread_time() - state.cpu_start
+        agent.requests.pop(state.key, None)
         if _get_current() is state:
             _set_current(None)
         if error is not None:
             state.error = type(error).__name__
-        elif state.status >= FIRST_SERVER_ERROR:
-            state.error = str(state.status)
-        start = state.start
+        state.request = None
         finished = agent.finished
-        finished.append(
-            (
-                state.method,
-                state.pattern,
-                state.status,
-                state.scheme,
-                state.error,
-                start,
-                end,
-                state.responded,
-                state.inner,
-                (state.db, state.db_pool, state.cache, state.template, state.middleware) if state.inner else None,
-                state.queue,
-                state.queue_source,
-                cpu,
-                state.queries,
-                state.queries_before,
-                (*state.ids(), list(state.repeats.items()), state.runs) if state.repeats else None,
-                state.hops if state.asynchronous else None,
-            )
-        )
+        finished.append(state)
         if len(finished) > MAX_UNDRAINED:
             drain(agent, wait=False)
-        if (
-            end - start >= agent.keep_from
-            or state.sampled
-            or state.error is not None
-            or (random.random() < agent.keep_share and not state.parent_id)
-        ) and agent.config.traces:
-            _keep_spans(agent, state, end)
-        state.request = None
     except Exception as failure:
         agent.failed("http", failure)
 
@@ -89,17 +60,20 @@ def drain(agent: Agent, *, wait: bool = True) -> None:
     if not agent.drain_lock.acquire(blocking=wait):
         return
     try:
-        finished, by_kind = agent.finished, dict[RequestKind, list[FinishedRequest]]()
+        finished, by_kind = agent.finished, dict[RequestKind, list[RequestState]]()
         for _ in range(len(finished)):
-            request = finished.popleft()
-            kind = request[:5]
+            state = finished.popleft()
+            status = state.status
+            if status >= FIRST_SERVER_ERROR and state.error is None:
+                state.error = str(status)
+            kind = (state.method, state.pattern, status, state.scheme, state.error)
             if kind in by_kind:
-                by_kind[kind].append(request)
+                by_kind[kind].append(state)
             else:
-                by_kind[kind] = [request]
-        for kind, requests in by_kind.items():
+                by_kind[kind] = [state]
+        for kind, states in by_kind.items():
             try:
-                _record(agent, kind, requests)
+                _record(agent, kind, states)
             except Exception as failure:
                 agent.failed("http", failure)
         for _ in range(len(agent.loose_queries)):
@@ -112,41 +86,61 @@ def drain(agent: Agent, *, wait: bool = True) -> None:
         agent.drain_lock.release()
 
 
-def _record(agent: Agent, kind: RequestKind, requests: list[FinishedRequest]) -> None:
+def _record(agent: Agent, kind: RequestKind, states: list[RequestState]) -> None:
     series = agent.http_series.get(kind)
     if series is None:
         series = _add_series(agent, kind)
     durations: list[float] = []
     views: list[float] = []
     sends: list[float] = []
-    for request in requests:
-        start, end, responded, inner, phases, queue, queue_source, cpu, queries, before, repeats, hops = request[5:]
-        duration = end - start
+    for state in states:
+        end, responded = state.end or state.start, state.responded
+        duration = end - state.start
         durations.append(duration)
-        view = duration - inner
+        view = duration - state.inner
         if responded is not None:
             view -= end - responded
             sends.append(end - responded)
         views.append(view if view > 0 else 0.0)
-        if phases is not None:
-            for phase, seconds in zip(INNER_PHASES, phases, strict=True):
-                if seconds:
+        if state.inner:
+            for phase in INNER_PHASES:
+                if seconds := getattr(state, phase):
                     series.phase(phase).record(seconds)
+        queue = state.queue_time()
         if queue is not None:
             series.queue_phase(queue)
-            series.queue(queue_source).record(queue)
-        if cpu is not None:
-            series.cpu(cpu)
-        if hops is not None:
-            series.get("tidemark.asgiref.hops").record(hops)
-        if queries is not None:
-            series.get("tidemark.db.queries_per_request").record(before + len(queries))
-            database.record(agent, series.route, queries)
-            if repeats is not None:
-                _record_repeats(agent, queries, duration, *repeats)
+            series.queue(state.queue_source).record(queue)
+            if agent.socket_resource is not None and state.queue_source == SOCKET_SOURCE:
+                agent.socket_resource.wait.record(queue)
+        if state.cpu is not None:
+            series.cpu(state.cpu)
+        if state.asynchronous:
+            series.get("tidemark.asgiref.hops").record(state.hops)
+        if state.queries is not None:
+            _record_queries(agent, series, state, duration)
+        if agent.config.traces and _is_kept(agent, state, duration):
+            _keep_spans(agent, state, end)
     series.duration(durations)
     series.view(views)
     series.send(sends)
+
+
+def _record_queries(agent: Agent, series: "RequestSeries", state: RequestState, duration: float) -> None:
+    queries = state.queries or []
+    series.get("tidemark.db.queries_per_request").record(state.queries_before + len(queries))
+    database.record(agent, series.route, queries)
+    if state.repeats:
+        _record_repeats(agent, state, duration)
+
+
+def _is_kept(agent: Agent, state: RequestState, duration: float) -> bool:
+    """Whether the spans of a request are sent: slow ones, failed ones, those the caller chose, a share of the rest."""
+    return (
+        duration >= agent.config.slow_request
+        or state.sampled
+        or state.error is not None
+        or (random.random() < agent.config.trace_ratio and not state.parent_id)
+    )
 
 
 class RequestSeries:
@@ -209,24 +203,18 @@ def _add_series(agent: Agent, kind: RequestKind) -> RequestSeries:
     return series
 
 
-def _record_repeats(
-    agent: Agent,
-    queries: list[QueryRecord],
-    duration: float,
-    trace_id: int,
-    span_id: int,
-    repeats: list[tuple[str, database.Repeat]],
-    runs: dict[str, int],
-) -> None:
+def _record_repeats(agent: Agent, state: RequestState, duration: float) -> None:
     """N+1 of one request: counted each time, told once per interval and place, with what it cost."""
-    for key, repeat in repeats:
+    for key, repeat in (state.repeats or {}).items():
         agent.registry.counter("tidemark.db.n_plus_one", repeat.labels).add()
         if repeat.told:
             continue
         repeat.told = True
-        seconds = sum(query[1] - query[0] for query in queries if database.resolve(query)[1] is repeat.statement)
+        seconds = sum(
+            query[1] - query[0] for query in state.queries or () if database.resolve(query)[1] is repeat.statement
+        )
         price = f"{seconds * 1e3:.1f} ms of {duration * 1e3:.1f} ms"
-        times = runs.get(key, agent.config.n_plus_one)
+        times = (state.runs or {}).get(key, agent.config.n_plus_one)
         body = f"{repeat.summary} ran {times} times ({price}) at {repeat.where}"
         attributes: dict[str, AttributeValue] = {
             **dict(repeat.labels),
@@ -236,7 +224,7 @@ def _record_repeats(
         if repeat.fix:
             body += f": {repeat.fix}"
             attributes[semconv.TIDEMARK_DB_FIX] = repeat.fix
-        agent.event(Event(semconv.EVENT_TIDEMARK_DB_N_PLUS_ONE, time_ns(), attributes, body, trace_id, span_id))
+        agent.event(Event(semconv.EVENT_TIDEMARK_DB_N_PLUS_ONE, time_ns(), attributes, body, *state.ids()))
 
 
 def _keep_spans(agent: Agent, state: RequestState, end: float) -> None:
@@ -258,8 +246,9 @@ def _keep_spans(agent: Agent, state: RequestState, end: float) -> None:
     phases["view"] = max(0.0, end - state.start - sending - state.inner)
     if sending > 0:
         phases["send"] = sending
-    if state.queue is not None:
-        phases["queue"] = state.queue
+    queue = state.queue_time()
+    if queue is not None:
+        phases["queue"] = queue
     for phase, seconds in phases.items():
         attributes[f"{semconv.TIDEMARK_PHASE}.{phase}"] = seconds
     name = f"{method} {route}" if route else method

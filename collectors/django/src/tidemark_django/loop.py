@@ -16,7 +16,7 @@ class LoopWatch:
     """
     One asyncio loop, seen from outside.
 
-    The probe thread hands the loop a callback at random moments and the callback notes when it ran: the same wait
+    The agent's thread hands the loop a callback at random moments and the callback notes when it ran: the same wait
     that any other ready work has. A probe inside the loop would be silent exactly while the loop is blocked; here
     the age of the oldest unanswered probe shows a block while it lasts.
 
@@ -43,7 +43,7 @@ class LoopWatch:
         return bool(self.loop.is_closed())
 
     def probe(self) -> None:
-        """Asks the loop for a sign of life. From the probe thread."""
+        """Asks the loop for a sign of life. From the agent's thread."""
         if self.is_closed() or len(self._probes) >= MAX_PROBES:
             return
         sent = time.perf_counter()

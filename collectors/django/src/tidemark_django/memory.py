@@ -32,7 +32,7 @@ class MemoryWatch:
         self._slopes = {"websocket": Slope(), "http": Slope()}
 
     def tick(self) -> None:
-        """Reads the sizes when it is time to. From the sampler thread."""
+        """Reads the sizes when it is time to. From the agent's thread."""
         now = time.monotonic()
         if now < self._next:
             return

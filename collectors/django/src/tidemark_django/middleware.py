@@ -104,6 +104,5 @@ class _Span:
             ).record(own)
             net = own - (state.inner - self._inner - inner_below)
             if net > 0 and not state.finished:
-                state.middleware += net
-                state.inner += net
+                state.add("middleware", net)
         state.below = (self._below + total, self._inner_below + state.inner - self._inner)

@@ -83,13 +83,23 @@ def since_last_data(connection: Any) -> float | None:
 
     ``tcpi_last_data_recv`` counts in jiffies, so values come in steps of 4 ms (HZ = 250) and short waits read as 0.
     """
+    return last_data_age(socket_info(connection))
+
+
+def socket_info(connection: Any) -> bytes | None:
+    """What :func:`last_data_age` reads later: a request only takes it along. None where the kernel does not tell."""
     try:
-        info = connection.getsockopt(IPPROTO_TCP, TCP_INFO, LAST_DATA_RECV_END)
-        if info[0] == TCP_LISTEN:
-            return None
-        seconds: float = LAST_DATA_RECV(info)[0] / MS_PER_S
-    except (OSError, AttributeError, TypeError, ValueError, IndexError, struct.error):
+        info: bytes = connection.getsockopt(IPPROTO_TCP, TCP_INFO, LAST_DATA_RECV_END)
+        return info
+    except (OSError, AttributeError, TypeError, ValueError):
         return None
+
+
+def last_data_age(info: bytes | None) -> float | None:
+    """Seconds between a connection's last bytes and its :func:`socket_info`."""
+    if info is None or len(info) < LAST_DATA_RECV_END or info[0] == TCP_LISTEN:
+        return None
+    seconds: float = LAST_DATA_RECV(info)[0] / MS_PER_S
     return seconds if seconds <= MAX_QUEUE_S else None
 
 
@@ -101,13 +111,9 @@ def since_last_data_between(server: Any, client: Any) -> float | None:
         server: Host and port as ASGI has them; the port may be text.
     """
     try:
-        info = sock_diag.tcp_info((server[0], int(server[1])), (client[0], int(client[1])))
-        if info is None:
-            return None
-        seconds: float = LAST_DATA_RECV(info)[0] / MS_PER_S
+        return last_data_age(sock_diag.tcp_info((server[0], int(server[1])), (client[0], int(client[1]))))
     except (TypeError, ValueError, IndexError, struct.error):
         return None
-    return seconds if seconds <= MAX_QUEUE_S else None
 
 
 def since_last_data_fd(descriptor: int) -> float | None:

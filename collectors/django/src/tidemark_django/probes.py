@@ -9,7 +9,9 @@ from tidemark_django.agg import Histogram
 from tidemark_django.identity import gil_enabled
 from tidemark_django.saturation import Reading, Resource
 
-PROBE_PERIOD_S: Final = 0.02
+PROBE_PERIOD_S: Final = 0.1
+LOOP_PROBE_PERIOD_S: Final = 0.02
+"""Where there is a loop its own wait is measured, and rare long blocks want many probes."""
 PROBE_JITTER: Final = 0.25
 # A quiet interpreter wakes its probe within 0.10 ms at p90 (measured); what is longer found the lock held.
 HELD_S: Final = 0.25e-3
@@ -17,7 +19,7 @@ HELD_S: Final = 0.25e-3
 
 class LockProbe:
     """
-    The interpreter lock and the processor, from one sleeping thread.
+    The interpreter lock and the processor, from the pauses of the agent's thread.
 
     The thread sleeps; how late it wakes is time it waited for a core (the kernel counts that) plus time it waited for
     the interpreter lock (the rest). The period is jittered so that it does not keep step with the switch interval.
@@ -44,9 +46,10 @@ class LockProbe:
             self._cpu_wait = self.cpu.wait
 
     def once(self) -> None:
-        """Sleeps one period, measures, and pokes the loops. From the probe thread."""
-        period = PROBE_PERIOD_S * (1 + random.uniform(-PROBE_JITTER, PROBE_JITTER))
-        for loop in self._agent.loops:
+        """Sleeps one period, measures, and pokes the loops. From the agent's thread."""
+        loops = self._agent.loops
+        period = (LOOP_PROBE_PERIOD_S if loops else PROBE_PERIOD_S) * (1 + random.uniform(-PROBE_JITTER, PROBE_JITTER))
+        for loop in loops:
             loop.probe()
         before = self._times.read() if self._cpu_wait is not None else None
         start = time.perf_counter()

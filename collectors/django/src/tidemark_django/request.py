@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from time import perf_counter, time_ns
 from typing import Any, Final
 
+from tidemark_django.net import last_data_age
+
 TRACEPARENT: Final = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 MAX_QUERY_SPANS: Final = 100
 METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "QUERY"})
@@ -30,21 +32,20 @@ class Database:
     """What a :data:`QueryRecord` calls it."""
 
 
-QueryRecord = tuple[float, float, int, Any, str | None, int]
-"""A query: start, end, number of its database, SQL, error, rows (-1: not known). Plain values, see ``http``."""
+QueryRecord = tuple[float, float, int, Any, str | None, int, bool]
+"""
+A query: start, end, number of its database, SQL, error, rows (-1: not known), whether the SQL may carry values. Plain
+values, so that the garbage collector does not follow what a request notes.
+"""
 
-Phases = tuple[float, float, float, float, float]
-"""Seconds in each of :data:`INNER_PHASES`."""
 INNER_PHASES: Final = ("db", "db_pool", "cache", "template", "middleware")
+"""Phases within the view's time."""
 
 RequestKind = tuple[str, str | None, int, str, str | None]
 """Method, Django's pattern, status, scheme, error."""
 
-FinishedRequest = tuple[Any, ...]
-"""
-The five of the kind; start, end, when the view had answered, seconds of inner phases, these one by one; queue, its
-source, CPU; queries, how many were handed over before, N+1 found, executor hops. One flat tuple: see ``http``.
-"""
+SOCKET_SOURCE: Final = "tcp_info"
+"""``tidemark.queue.source`` of waits that the kernel told."""
 
 
 class RequestState:
@@ -54,14 +55,19 @@ class RequestState:
     One object per request, shared by reference with every thread and task that works for it: a context variable
     rebound inside a copied context would lose what it counted. Slots, all set at once: reading a default from the
     class cost three times as much. *pattern* is Django's own pattern of the route; *queries_before* counts the queries
-    that a request which runs very many has handed over already; *task* is the identity of its asyncio task.
+    that a request which runs very many has handed over already; *counted* how many of those held are in :attr:`inner`;
+    *key* is its place in the agent's table of requests; *seen* is when the watch
+    last looked at its thread, and how long that had computed then; *task* is the identity of its asyncio task.
     """
 
     __slots__ = (
+        "_inner",
         "agent",
         "asynchronous",
         "below",
         "cache",
+        "counted",
+        "cpu",
         "cpu_start",
         "db",
         "db_pool",
@@ -69,7 +75,7 @@ class RequestState:
         "error",
         "finished",
         "hops",
-        "inner",
+        "key",
         "method",
         "middleware",
         "parent_id",
@@ -84,7 +90,9 @@ class RequestState:
         "runs",
         "sampled",
         "scheme",
+        "seen",
         "sites",
+        "socket_info",
         "span_id",
         "stalls",
         "start",
@@ -103,9 +111,10 @@ class RequestState:
         self.scheme = scheme
         self.asynchronous = self.finished = self.sampled = False
         self.below = NOTHING_BELOW
-        self.cache = self.db = self.db_pool = self.inner = self.middleware = self.template = 0.0
-        self.hops = self.parent_id = self.queries_before = self.span_id = self.stalls = 0
+        self.cache = self.db = self.db_pool = self._inner = self.middleware = self.template = 0.0
+        self.counted = self.hops = self.key = self.parent_id = self.queries_before = self.span_id = self.stalls = 0
         self.start_ns = self.status = self.task = self.trace_id = 0
+        self.cpu: float | None = None
         self.cpu_start: float | None = None
         self.end: float | None = None
         self.error: str | None = None
@@ -113,11 +122,13 @@ class RequestState:
         self.queries: list[QueryRecord] | None = None
         self.queue: float | None = None
         self.queue_source = ""
-        self.repeats: dict[str, Any] | None = None
+        self.repeats: dict[Any, Any] | None = None
         self.request: Any = None
         self.responded: float | None = None
-        self.runs: dict[str, int] | None = None
-        self.sites: dict[str, Any] | None = None
+        self.runs: dict[Any, int] | None = None
+        self.seen: tuple[float, float] | None = None
+        self.sites: dict[Any, Any] | None = None
+        self.socket_info: bytes | None = None
         self.thread_id: int | None = None
 
     def join(self, traceparent: str) -> None:
@@ -136,6 +147,43 @@ class RequestState:
             self.span_id = random.getrandbits(64) or 1
         return self.trace_id, self.span_id
 
+    @property
+    def inner(self) -> float:
+        """Seconds of all inner phases so far. Queries are only noted when they end, and added up here."""
+        queries = self.queries
+        if queries is not None and len(queries) > self.counted:
+            self._count_queries(queries)
+        return self._inner
+
+    def _count_queries(self, queries: list[QueryRecord]) -> None:
+        """A query that an execute wrapper runs within another is noted before it, and is part of its time."""
+        noted, self.counted = queries[self.counted :], len(queries)
+        total, begun = 0.0, float("inf")
+        for query in reversed(noted):
+            if query[0] < begun:
+                total += min(query[1], begun) - query[0]
+                begun = query[0]
+        self.db += total
+        self._inner += total
+
+    def hand_over_queries(self, keep: int) -> list[QueryRecord]:
+        """Takes all queries but the first *keep* off a request that runs very many."""
+        held = self.queries or []
+        if len(held) > self.counted:
+            self._count_queries(held)
+        taken = held[keep:]
+        del held[keep:]
+        self.counted = len(held)
+        self.queries_before += len(taken)
+        return taken
+
+    def queue_time(self) -> float | None:
+        """Seconds the request waited before the application, if that is known."""
+        if self.socket_info is not None:
+            self.queue, self.queue_source = last_data_age(self.socket_info), SOCKET_SOURCE
+            self.socket_info = None
+        return self.queue
+
     def spend(self, phase: str, elapsed: float, inner_before: float) -> None:
         """
         Counts *elapsed* seconds to a phase, less what nested phases counted in the meantime.
@@ -144,8 +192,12 @@ class RequestState:
         """
         own = elapsed - (self.inner - inner_before)
         if own > 0 and not self.finished:
-            setattr(self, phase, getattr(self, phase) + own)
-            self.inner += own
+            self.add(phase, own)
+
+    def add(self, phase: str, seconds: float) -> None:
+        """Counts seconds that are a phase's own."""
+        setattr(self, phase, getattr(self, phase) + seconds)
+        self._inner += seconds
 
     def pattern_now(self) -> str | None:
         """The pattern as far as known while the view still runs: the request object has it once the resolver ran."""

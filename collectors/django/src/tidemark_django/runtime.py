@@ -8,6 +8,7 @@ hook costs one attribute read where nothing is measured.
 import os
 
 from tidemark_django.agent import Agent
+from tidemark_django.request import current_request
 
 agent: Agent | None = None
 
@@ -15,6 +16,7 @@ agent: Agent | None = None
 def _forget() -> None:
     global agent
     agent = None
+    current_request.set(None)
 
 
 if hasattr(os, "register_at_fork"):

@@ -29,7 +29,7 @@ class Resource:
     Something work can queue for: read every 250 ms, reported as mean and maximum of the interval.
 
     Args:
-        read: Gives the reading of now, or None while the resource does not exist. Called from the sampler thread.
+        read: Gives the reading of now, or None while the resource does not exist. Called from the agent's thread.
 
         rejected: Gives the work turned away since the last call, by reason. Called at export.
     """

@@ -37,17 +37,19 @@ class StallWatch:
         self._sent = 0
 
     def tick(self) -> None:
-        """Looks once. From the sampler thread."""
+        """Looks once. From the agent's thread."""
         now = time.perf_counter()
         limit = self._agent.config.slow_request
         for state in list(self._agent.requests.values()):
             age = now - state.start
             if age >= limit * (1 + 4 * state.stalls) and state.stalls < 3:
-                self._sample_request(state, age)
+                self._sample_request(state, now)
+            elif age >= limit / 2 and state.seen is None and state.thread_id is not None:
+                state.seen = _processor_time(state.thread_id, now)
         for loop in self._agent.loops:
             self._look_at(loop)
 
-    def _sample_request(self, state: RequestState, age: float) -> None:
+    def _sample_request(self, state: RequestState, now: float) -> None:
         ident = state.thread_id
         if ident is None:
             return
@@ -61,10 +63,12 @@ class StallWatch:
         if state.asynchronous:
             # A thread of its own: nobody waits for it.
             kind, name, held_up = "executor", "asgiref.context", victims.Victims(0, ())
-        thread = kernel.native_id(ident)
-        times = kernel.thread_times(thread) if thread is not None else None
-        computed = (times[0] - state.cpu_start) / age if times is not None and state.cpu_start is not None else None
-        self._report(kind, name, Stall(state.start, stack, age, _reason(stack, thread, computed), state, held_up))
+        before, state.seen = state.seen, _processor_time(ident, now)
+        computed = None
+        if before is not None and state.seen is not None and now > before[0]:
+            computed = (state.seen[1] - before[1]) / (now - before[0])
+        why = _reason(stack, kernel.native_id(ident), computed)
+        self._report(kind, name, Stall(state.start, stack, now - state.start, why, state, held_up))
 
     def _look_at(self, loop: LoopWatch) -> None:
         age = loop.beat_age()
@@ -111,6 +115,13 @@ class StallWatch:
             return
         self._sent += 1
         report(self._agent, kind, name, stall)
+
+
+def _processor_time(ident: int, now: float) -> tuple[float, float] | None:
+    """The moment, and the seconds a Python thread has computed until then."""
+    thread = kernel.native_id(ident)
+    times = kernel.thread_times(thread) if thread is not None else None
+    return (now, times[0]) if times is not None else None
 
 
 @dataclass

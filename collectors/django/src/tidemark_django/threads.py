@@ -16,12 +16,17 @@ from tidemark_django.probes import LockProbe
 from tidemark_django.process import ProcessWatch
 from tidemark_django.stalls import StallWatch
 
-WATCH_PERIOD_S: Final = 0.05
-SAMPLE_PERIOD_S: Final = 0.25
+SAMPLE_PERIOD_S: Final = 0.2
+"""Shortest time between two samples: with the pauses of the watch about 250 ms."""
 
 
 class Threads:
-    """The three daemon threads of one process: sampler with watchdog, lock probe, export."""
+    """
+    The two daemon threads of one process: one that watches, and one that exports.
+
+    Each wake-up of a thread takes the interpreter from a request, whatever it does then: one thread does everything
+    that has a clock.
+    """
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
@@ -30,11 +35,11 @@ class Threads:
         self._stalls = StallWatch(agent)
         self._probe = LockProbe(agent)
         self._exporter = Exporter(agent, self.collect)
-        self._stop = native.Event()
+        self._stop = False
         self._findings = FindingsWatch(agent)
 
     def start(self) -> None:
-        for name, body in (("sampler", self._sample), ("probe", self._probe_locks), ("export", self._exporter.run)):
+        for name, body in (("watch", self._watch), ("export", self._exporter.run)):
             native.start_thread(f"tidemark-{name}", partial(self._run, name, body))
         atexit.register(self.close)
 
@@ -45,24 +50,22 @@ class Threads:
         except Exception as error:
             self._agent.failed(name, error)
 
-    def _sample(self) -> None:
+    def _watch(self) -> None:
         last = time.perf_counter()
-        while not self._stop.wait(WATCH_PERIOD_S):
+        while not self._stop:
+            self._probe.once()
             self._guard("stalls", self._stalls.tick)
             now = time.perf_counter()
-            elapsed = now - last
-            if elapsed >= SAMPLE_PERIOD_S:
+            if now - last >= SAMPLE_PERIOD_S:
+                self._sample(now - last)
                 last = now
-                for resource in self._agent.resources:
-                    self._guard(f"resource.{resource.kind}", partial(resource.tick, elapsed))
-                self._guard("registry", self._agent.registry.fold)
-                self._guard("memory", self._memory.tick)
-                self._agent.agent_cpu["sampler"] = time.thread_time()
 
-    def _probe_locks(self) -> None:
-        while not self._stop.is_set():
-            self._probe.once()
-            self._agent.agent_cpu["probe"] = time.thread_time()
+    def _sample(self, elapsed: float) -> None:
+        for resource in self._agent.resources:
+            self._guard(f"resource.{resource.kind}", partial(resource.tick, elapsed))
+        self._guard("registry", self._agent.registry.fold)
+        self._guard("memory", self._memory.tick)
+        self._agent.agent_cpu["watch"] = time.thread_time()
 
     def _guard(self, part: str, action: Callable[[], None]) -> None:
         try:
@@ -99,7 +102,7 @@ class Threads:
         """The last export, at the end of the process; a child that inherited the hook does nothing."""
         if os.getpid() != self._agent.pid or runtime.agent is not self._agent:
             return
-        self._stop.set()
+        self._stop = True
         self._exporter.close()
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from tidemark_django import runtime, semconv
 from tidemark_django.agent import Agent
-from tidemark_django.database import system_of
+from tidemark_django.database import TRANSACTION, system_of
 from tidemark_django.request import current_request
 
 
@@ -13,7 +13,7 @@ class Transaction:
     """
     A transaction in progress, from its first statement: before it, the database holds nothing for it.
 
-    Kept on Django's connection as ``_tidemark_transaction``, so that a query finds it without a look-up of its own.
+    Kept on Django's connection, so that a query finds it without a look-up of its own.
     """
 
     __slots__ = ("busy", "start")
@@ -42,7 +42,7 @@ def install() -> None:
     def watched_enter(self: Any) -> None:
         connection: Any = get_connection(self.using)
         if runtime.agent is not None and not connection.in_atomic_block:
-            connection._tidemark_transaction = Transaction()
+            setattr(connection, TRANSACTION, Transaction())
         enter(self)
 
     Atomic.__enter__ = watched_enter  # type: ignore[method-assign]
@@ -67,9 +67,9 @@ def _timed_end(method: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             end = perf_counter()
             try:
-                transaction = self.__dict__.get("_tidemark_transaction")
+                transaction = self.__dict__.get(TRANSACTION)
                 if transaction is not None:
-                    self._tidemark_transaction = None
+                    setattr(self, TRANSACTION, None)
                     _record(agent, self, transaction, start, end)
                 if state is not None:
                     state.spend("db", end - start, inner)

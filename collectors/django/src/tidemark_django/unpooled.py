@@ -1,5 +1,6 @@
 from collections import Counter as Tally
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
 from tidemark_django import native, semconv
@@ -7,6 +8,9 @@ from tidemark_django.agg import Point
 
 if TYPE_CHECKING:
     from tidemark_django.agent import Agent
+
+OWNER: Final = "_tidemark_unpooled"
+"""Attribute of Django's connection: who counts it."""
 
 
 class UnpooledConnections:
@@ -23,11 +27,15 @@ class UnpooledConnections:
         self._opened: WeakSet[Any] = WeakSet()
         self._seen: set[tuple[str, str]] = set()
 
-    def opened(self, wrapper: Any, system: str) -> None:
-        """Notes Django's wrapper of a connection that was just opened."""
+    def opened(self, wrapper: Any, system: Callable[[Any], str]) -> None:
+        """Notes Django's wrapper of a connection that was just opened, once: a thread keeps its wrapper."""
+        held = wrapper.__dict__
+        if held.get(OWNER) is self:
+            return
+        held[OWNER] = self
         with self._lock:
             self._opened.add(wrapper)
-            self._seen.add((wrapper.alias, system))
+            self._seen.add((wrapper.alias, system(wrapper)))
 
     def points(self) -> list[Point]:
         """Open connections by alias and state. Under gevent, whose greenlets share a thread, it is not known."""

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from functools import partial, wraps
+from random import random
 from threading import get_ident
 from time import perf_counter, thread_time, time
 from typing import Any, Final
@@ -7,83 +8,92 @@ from typing import Any, Final
 from tidemark_django import boot, runtime
 from tidemark_django.agent import Agent
 from tidemark_django.http import finish
-from tidemark_django.net import since_header, since_last_data
-from tidemark_django.request import RequestState, current_request
+from tidemark_django.net import since_header, since_last_data, socket_info
+from tidemark_django.request import SOCKET_SOURCE, RequestState, current_request
 
 LARGE_BODY_BYTES: Final = 65536
+CPU_SAMPLE: Final = 1 / 16
+"""
+Share of requests whose processor time is measured. The clock of a thread is a system call at which the kernel likes to
+switch threads: with it in every request threads wait for each other half as often again.
+"""
 
 
 def install() -> None:
-    """Wraps Django's WSGI entry and the point where a view's response is known."""
-    from django.core.handlers.base import BaseHandler
+    """
+    Wraps the point where Django's WSGI handler has its request and wants its response.
+
+    One wrapper and not one around the whole handler beside it: between requests the processor's caches are full of
+    other code, and there each function of ours costs several times what it does in a loop.
+    """
     from django.core.handlers.wsgi import WSGIHandler
 
-    if getattr(WSGIHandler, "_tidemark", False):
+    if "_tidemark" in vars(WSGIHandler):
         return
-    call: Callable[..., Any] = WSGIHandler.__call__
-    get_response: Callable[..., Any] = BaseHandler.get_response
-    get_current, set_current = current_request.get, current_request.set
-
-    @wraps(call)
-    def serve(self: Any, environ: dict[str, Any], start_response: Any) -> Any:
-        agent = runtime.agent or boot.start_in_first_request("wsgi", environ)
-        if agent is None:
-            return call(self, environ, start_response)
-        try:
-            state = RequestState(agent, environ.get("REQUEST_METHOD", ""), environ.get("wsgi.url_scheme", "http"))
-            connection = environ.get("gunicorn.socket")
-            if (
-                connection is None
-                or "CONTENT_LENGTH" in environ
-                or "HTTP_EXPECT" in environ
-                or "HTTP_X_REQUEST_START" in environ
-                or "HTTP_X_QUEUE_START" in environ
-                or (waited := since_last_data(connection)) is None
-            ):
-                _measure_queue(agent, state, environ)
-            else:
-                state.queue = waited
-                state.queue_source = "tcp_info"
-                if agent.socket_resource is not None:
-                    agent.socket_resource.wait.record(waited)
-            if "HTTP_TRACEPARENT" in environ:
-                state.join(environ["HTTP_TRACEPARENT"])
-            agent.requests[id(state)] = state
-            set_current(state)
-            if agent.thread_clock:
-                state.thread_id = get_ident()
-                state.cpu_start = thread_time()
-        except Exception as error:
-            agent.failed("wsgi", error)
-            return call(self, environ, start_response)
-        try:
-            return call(self, environ, start_response)
-        except BaseException as error:
-            finish(agent, state, error)
-            raise
+    get_response: Callable[..., Any] = WSGIHandler.get_response
+    get_current = current_request.get
 
     @wraps(get_response)
     def respond(self: Any, request: Any) -> Any:
-        state = get_current()
-        if state is None or state.asynchronous:
+        agent = runtime.agent or boot.start_in_first_request("wsgi", request.META)
+        outer = get_current()
+        if agent is None or (outer is not None and outer.responded is None):
             return get_response(self, request)
-        state.request = request
-        response = get_response(self, request)
+        state = _begin(agent, request)
+        if state is None:
+            return get_response(self, request)
+        try:
+            response = get_response(self, request)
+        except BaseException as error:
+            finish(agent, state, error)
+            raise
         try:
             state.responded = perf_counter()
             state.status = response.status_code
             match = request.resolver_match
             if match is not None:
                 state.pattern = match.route
-            response._resource_closers.append(partial(finish, state.agent, state))
+            response._resource_closers.append(partial(finish, agent, state))
         except Exception as error:
-            state.agent.failed("wsgi", error)
-            finish(state.agent, state)
+            agent.failed("wsgi", error)
+            finish(agent, state)
         return response
 
-    WSGIHandler.__call__ = serve  # type: ignore[method-assign]
-    BaseHandler.get_response = respond  # type: ignore[method-assign]
+    WSGIHandler.get_response = respond  # type: ignore[method-assign]
     WSGIHandler._tidemark = True  # type: ignore[attr-defined]
+
+
+def _begin(agent: Agent, request: Any) -> RequestState | None:
+    try:
+        environ = request.META
+        state = RequestState(agent, environ["REQUEST_METHOD"], environ["wsgi.url_scheme"])
+        state.request = request
+        connection = environ.get("gunicorn.socket")
+        if (
+            connection is None
+            or "CONTENT_LENGTH" in environ
+            or "HTTP_EXPECT" in environ
+            or "HTTP_X_REQUEST_START" in environ
+            or "HTTP_X_QUEUE_START" in environ
+        ):
+            _measure_queue(agent, state, environ)
+        else:
+            state.socket_info = socket_info(connection)
+            if state.socket_info is None:
+                _measure_queue(agent, state, environ)
+        if "HTTP_TRACEPARENT" in environ:
+            state.join(environ["HTTP_TRACEPARENT"])
+        state.key = thread = get_ident()
+        agent.requests[thread] = state
+        current_request.set(state)
+        if agent.thread_clock:
+            state.thread_id = thread
+            if random() < CPU_SAMPLE:
+                state.cpu_start = thread_time()
+        return state
+    except Exception as error:
+        agent.failed("wsgi", error)
+        return None
 
 
 def _measure_queue(agent: Agent, state: RequestState, environ: dict[str, Any]) -> None:
@@ -104,9 +114,7 @@ def _measure_queue(agent: Agent, state: RequestState, environ: dict[str, Any]) -
         elif agent.socket_wait is not None:
             state.queue = agent.socket_wait(environ)
         if state.queue is not None:
-            state.queue_source = "tcp_info"
-            if agent.socket_resource is not None:
-                agent.socket_resource.wait.record(state.queue)
+            state.queue_source = SOCKET_SOURCE
             agent.proxied(since_proxy)
             return
     state.queue, state.queue_source = since_proxy, "header"

@@ -18,7 +18,7 @@ class MetricsEndpoint:
     """
     granian's own metrics (``--metrics``), of one worker. granian renews them each ``--metrics-scrape-interval``.
 
-    Asked at most once a second, from the sampler thread.
+    Asked at most once a second, from the agent's thread.
     """
 
     def __init__(self, agent: Agent, address: str, port: int, worker: int) -> None:

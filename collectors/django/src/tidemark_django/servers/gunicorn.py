@@ -2,6 +2,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures.thread import _worker as _idle
 from functools import wraps
 from time import perf_counter
 from types import FrameType
@@ -121,34 +122,41 @@ class ThreadPoolWatch:
         self._worker = worker
         self._queue = worker.tpool._work_queue
         self._stamps: deque[float] = deque()
-        self._busy: set[int] = set()
+        self._threads = worker.tpool._threads
         self.resource = Resource(agent.registry, "thread_pool", "gunicorn-gthread", self._read)
         self.resource.waiting_since = lambda: list(self._stamps)
         self._wait = self.resource.wait
         self._wrap(worker)
 
     def _wrap(self, worker: Any) -> None:
-        submit, handle = worker.tpool.submit, worker.handle
+        enqueue, handle = worker.enqueue_req, worker.handle
+        stamps, record = self._stamps, self._wait.record
+        stamp, oldest = stamps.append, stamps.popleft
 
         @wraps(handle)
         def timed_handle(conn: Any) -> Any:
-            if self._stamps:
-                self._wait.record(perf_counter() - self._stamps.popleft())
-            key = id(conn)
-            self._busy.add(key)
-            try:
-                return handle(conn)
-            finally:
-                self._busy.discard(key)
+            if stamps:
+                record(perf_counter() - oldest())
+            return handle(conn)
 
-        @wraps(submit)
-        def stamped_submit(fn: Any, *args: Any, **kwargs: Any) -> Any:
-            if fn is timed_handle:
-                self._stamps.append(perf_counter())
-            return submit(fn, *args, **kwargs)
+        @wraps(enqueue)
+        def stamped_enqueue(conn: Any) -> None:
+            stamp(perf_counter())
+            enqueue(conn)
 
         worker.handle = timed_handle
-        worker.tpool.submit = stamped_submit
+        worker.enqueue_req = stamped_enqueue
+
+    def _busy(self) -> int:
+        """
+        Threads of the pool that are in a connection now.
+
+        One that waits for work stands in the pool's own function, so a look at the threads tells, and a request pays
+        nothing for being counted.
+        """
+        frames = sys._current_frames()
+        found = [frames.get(thread.ident or 0) for thread in list(self._threads)]
+        return sum(frame is not None and frame.f_code is not _idle.__code__ for frame in found)
 
     def _read(self) -> Reading:
         waiting = self._queue.qsize()
@@ -156,12 +164,19 @@ class ThreadPoolWatch:
             oldest = perf_counter() - self._stamps[0] if waiting else 0.0
         except IndexError:
             oldest = 0.0
-        return Reading(self._worker.cfg.threads, len(self._busy), waiting, oldest)
+        return Reading(self._worker.cfg.threads, self._busy(), waiting, oldest)
 
 
 def _watch_threads(agent: Agent, worker: Any) -> None:
     pool = getattr(worker, "tpool", None)
-    if pool is None or not hasattr(pool, "_work_queue") or not hasattr(worker, "handle"):
+    if pool is None or not all(
+        (
+            hasattr(pool, "_work_queue"),
+            hasattr(pool, "_threads"),
+            hasattr(worker, "handle"),
+            hasattr(worker, "enqueue_req"),
+        )
+    ):
         agent.not_as_expected("gunicorn-gthread", "the worker's thread pool")
         return
     agent.request_resource = agent.add(ThreadPoolWatch(agent, worker).resource)
