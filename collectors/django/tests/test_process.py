@@ -11,12 +11,12 @@ GIL = ("gil", "process")
 
 def test_the_lock_is_told_from_a_quiet_interpreter(sink: Sink) -> None:
     with running(GTHREAD, sink) as server:
-        until(lambda: sum(point.count for point in sink.resource("wait", *GIL)) > 80)
+        until(lambda: sum(point.count for point in sink.resource("wait", *GIL)) > 20)
         quiet = quantile(sink.resource("wait", *GIL), 0.5)
         quiet_busy = sink.resource("busy", *GIL)[-1].value
         server.get("/burners/1/")
         sink.metrics.clear()
-        until(lambda: sum(point.count for point in sink.resource("wait", *GIL)) > 120)
+        until(lambda: sum(point.count for point in sink.resource("wait", *GIL)) > 40)
         burning = quantile(sink.resource("wait", *GIL)[1:], 0.5)
         burning_busy = fmean(point.value for point in sink.resource("busy", *GIL)[1:])
         until(lambda: sink.resource("busy", "cpu", "process"))

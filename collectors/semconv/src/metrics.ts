@@ -170,7 +170,7 @@ const http: readonly Metric[] = [
     unit: "s",
     attributes: ["http.route"],
     runtimes: DJANGO,
-    brief: "CPU time of the request's thread, of one request in sixteen: the clock is a system call.",
+    brief: "CPU time of the request's thread, of at most 50 requests a second: its clock is a system call.",
     source: "time.thread_time, end less start.",
   },
 ];

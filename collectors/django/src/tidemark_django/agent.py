@@ -56,6 +56,8 @@ class Agent:
         self.repeats: dict[tuple[str | None, Any], Repeat | None] = {}
         self.repeats_from = max(1, config.n_plus_one - 1)
         """Queries of one request from which repeats are looked for: one before N+1 can be."""
+        self.cpu_due = 0.0
+        """Moment from which the next request's processor time is measured."""
         self.http_series: dict[RequestKind, RequestSeries] = {}
         self.query_series: dict[tuple[int, Any, str | None, str | None], QuerySeries] = {}
         self.connect_series: dict[tuple[int, str], Histogram] = {}

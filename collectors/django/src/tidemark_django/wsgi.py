@@ -1,6 +1,5 @@
 from collections.abc import Callable
 from functools import partial, wraps
-from random import random
 from threading import get_ident
 from time import perf_counter, thread_time, time
 from typing import Any, Final
@@ -12,10 +11,10 @@ from tidemark_django.net import since_header, since_last_data, socket_info
 from tidemark_django.request import SOCKET_SOURCE, RequestState, current_request
 
 LARGE_BODY_BYTES: Final = 65536
-CPU_SAMPLE: Final = 1 / 16
+CPU_PERIOD_S: Final = 0.02
 """
-Share of requests whose processor time is measured. The clock of a thread is a system call at which the kernel likes to
-switch threads: with it in every request threads wait for each other half as often again.
+Time between two requests whose processor time is measured. The clock of a thread is a system call at which the kernel
+likes to switch threads: read in every request it made threads wait for each other half as often again.
 """
 
 
@@ -88,7 +87,8 @@ def _begin(agent: Agent, request: Any) -> RequestState | None:
         current_request.set(state)
         if agent.thread_clock:
             state.thread_id = thread
-            if random() < CPU_SAMPLE:
+            if state.start >= agent.cpu_due:
+                agent.cpu_due = state.start + CPU_PERIOD_S
                 state.cpu_start = thread_time()
         return state
     except Exception as error:
