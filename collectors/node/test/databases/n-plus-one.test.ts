@@ -31,7 +31,9 @@ describe.each(TEST_NODES)("pages that read a real PostgreSQL through pg and knex
         await fetch(url + path).then((response) => response.text());
       }
     }
+    await fetch(`${url}/starved`).then((response) => response.text());
     await until("every visit is told", () => requests("/wrong") === VISITS && requests("/none") === VISITS);
+    await until("the slow request is told", () => requests("/starved") === 1);
     await until("what is repeated is told", () => findings().length >= Object.keys(REPEATING).length);
     await until("the last kept trace is sent", () => traces("/knex").length === VISITS);
   });
@@ -99,7 +101,7 @@ describe.each(TEST_NODES)("pages that read a real PostgreSQL through pg and knex
       merge(sink.select("db.client.connection.wait_time", { "db.client.connection.pool.name": name })).count;
     expect(waits("knex")).toBe(2 * VISITS * LINES);
     // Three pages ask for each statement, one for the whole page, one twice, one once.
-    expect(waits("tidemark_shop")).toBe(VISITS * (3 * LINES + 1 + 2 + 1));
+    expect(waits("tidemark_shop")).toBe(VISITS * (3 * LINES + 1 + 2 + 1) + 5);
   });
 
   it("sends the traces of repeated statements whole, failed ones too, and no others at a ratio of zero", () => {
@@ -118,6 +120,19 @@ describe.each(TEST_NODES)("pages that read a real PostgreSQL through pg and knex
     }
     expect(traces("/wrong")).toHaveLength(VISITS);
     for (const route of ["/fan-out", "/knex-fan-out", "/few", "/none"]) expect(traces(route), route).toEqual([]);
+  });
+
+  it("shows in a slow trace that the request waited for a connection, and not for its statement", async () => {
+    const root = await until("the slow request's span", () => traces("/starved")[0]);
+    const waitMs = Number(root.attributes["tidemark.db.pool_wait_ms"]);
+    expect(waitMs).toBeGreaterThan(1090);
+    expect(Number(root.attributes["tidemark.db.duration_ms"])).toBeLessThan(waitMs / 2);
+    const phase = (name: string) =>
+      merge(sink.select("tidemark.http.server.phase.duration", { "http.route": "/starved", "tidemark.phase": name }))
+        .sum;
+    expect(phase("db_pool") * 1000).toBeCloseTo(waitMs, 0);
+    const inTrace = sink.spans.filter(({ traceId }) => traceId === root.traceId);
+    expect(inTrace.filter(({ name }) => name === "pg-pool.connect")).toHaveLength(5);
   });
 
   it("counts no error of its own", () => {

@@ -33,6 +33,14 @@ async function byKnex() {
   for (const id of lines) await builder("books").where({ id }).first("id", "title");
 }
 
+async function starved() {
+  const held = await Promise.all(Array.from({ length: 4 }, () => pool.connect()));
+  setTimeout(() => {
+    for (const client of held) client.release();
+  }, 1100);
+  await pool.query("SELECT max(id) FROM books");
+}
+
 const page = (read) => (_request, response, next) => read().then(() => response.json({ lines: LINES }), next);
 const app = express();
 app.get("/pool", page(oneByOne));
@@ -51,6 +59,7 @@ app.get(
   "/few",
   page(async () => pool.query(SQL, [(await pool.query("SELECT max(id) FROM books")).rows[0].max])),
 );
+app.get("/starved", page(starved));
 app.get("/none", (_request, response) => response.end());
 app.get(
   "/wrong",
