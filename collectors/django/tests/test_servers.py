@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from tests.serving import Running, gunicorn, running
+from tests.serving import Running, gunicorn, running, uvicorn
 from tests.sink import Sink, quantile, until
 
 ASGI: Final = "tests.project.asgi:application"
@@ -44,6 +44,36 @@ def counts_each_request_once(sink: Sink, server: Running, name: str) -> None:
 def test_a_server_counts_each_request_once(sink: Sink, name: str) -> None:
     with running(SERVERS[name], sink) as server:
         counts_each_request_once(sink, server, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("uvicorn", uvicorn("--workers", "2")),
+        ("hypercorn", [*SERVERS["hypercorn"], "--workers", "2"]),
+        ("granian", [*SERVERS["granian"], "--workers", "2"]),
+        ("uwsgi", [*SERVERS["uwsgi"], "--processes", "2"]),
+    ],
+    ids=["uvicorn", "hypercorn", "granian", "uwsgi"],
+)
+def test_workers_of_one_server_are_a_group_of_instances(sink: Sink, name: str, command: list[str]) -> None:
+    with running(command, sink) as server:
+        pids: set[int] = set()
+        until(lambda: pids.add(int(server.get("/pid/")[1])) or len(pids) == 2)  # type: ignore[func-returns-value]
+        backlog = "tidemark.resource.capacity"
+        kind = {"tidemark__resource__kind": "listen_queue"}
+        until(lambda: {point.resource["process.pid"] for point in sink.points(backlog, **kind)} == pids)
+        master = server.process.pid
+    resources = {point.resource["service.instance.id"]: point.resource for point in sink.metrics}.values()
+    assert {resource["process.pid"] for resource in resources} == pids
+    assert len(resources) == 2
+    assert {resource["tidemark.worker.index"] for resource in resources} == {1, 2}
+    assert {resource["tidemark.workers.configured"] for resource in resources} == {2}
+    assert {resource["tidemark.group.id"].rsplit(":", 1)[1] for resource in resources} == {str(master)}
+    assert {resource["tidemark.server"] for resource in resources} == {name}
+    # granian opens a socket per worker, each with a queue of its own; the others share one.
+    scopes = {point.attributes["tidemark.resource.scope"] for point in sink.points(backlog, **kind)}
+    assert scopes == ({"process"} if name == "granian" else {"host"})
 
 
 @pytest.mark.parametrize("preload", [(), ("--preload",)], ids=["no preload", "preload"])

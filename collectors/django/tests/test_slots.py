@@ -78,7 +78,7 @@ def test_granian_shows_its_threads_and_the_queue_before_them(sink: Sink) -> None
     with running([*GRANIAN, *metrics], sink) as server:
         until(lambda: sink.resource("waiting", *pool))
         sink.metrics.clear()
-        server.hammer("/sleep/400/", clients=CLIENTS, rounds=4)
+        server.hammer("/sleep/400/", clients=CLIENTS, rounds=3)
         until(lambda: any(point.value > 0 for point in sink.resource("waiting.max", *pool)))
         counts_each_request_once(sink, server, "granian")
     assert CLIENTS - THREADS - 1 <= max(p.value for p in sink.resource("waiting.max", *pool)) <= CLIENTS - THREADS
