@@ -1,41 +1,21 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import {
-  type AgentProcess,
-  addressOf,
-  PRELOAD,
-  REGISTER_URL,
-  runWithAgent,
-  TEST_NODES,
-  until,
-} from "./agent-process.ts";
-import { type Sink, startSink } from "./otlp-sink.ts";
+import { describe, expect, it } from "vitest";
+import { addressOf, REGISTER_URL, TEST_NODES, until } from "./agent-process.ts";
+import { eachTest } from "./each-test.ts";
+import { startSink } from "./otlp-sink.ts";
 
 const UNREACHABLE = "http://127.0.0.1:9";
 
 describe.each(TEST_NODES)("the agent in somebody's process on Node %s", (_version, node) => {
-  let sink: Sink;
-  const processes: AgentProcess[] = [];
+  const own = eachTest(node);
   const run = (
     script: string | { code: string },
     endpoint: string,
     environment: Record<string, string | undefined> = {},
-    preload = PRELOAD,
-  ) => {
-    const started = runWithAgent(script, endpoint, environment, preload, node);
-    processes.push(started);
-    return started;
-  };
-
-  beforeEach(async () => {
-    sink = await startSink();
-  });
-  afterEach(async () => {
-    await Promise.all(processes.splice(0).map((started) => started.stop()));
-    await sink.close();
-  });
+    preload?: string[],
+  ) => own.run(script, environment, preload, endpoint);
 
   it("does not keep a program alive, with or without anybody to send to", async () => {
-    for (const endpoint of [sink.url, UNREACHABLE]) {
+    for (const endpoint of [own.sink.url, UNREACHABLE]) {
       const started = performance.now();
       const program = run({ code: 'setTimeout(() => console.log("done"), 1500)' }, endpoint);
       expect(await program.ended).toEqual({ code: 0, signal: null });
@@ -73,10 +53,10 @@ describe.each(TEST_NODES)("the agent in somebody's process on Node %s", (_versio
       import { Worker } from "node:worker_threads";
       const worker = new Worker("require('node:worker_threads').parentPort.postMessage(1)", { eval: true });
       worker.on("message", () => setTimeout(() => console.log("done"), 1200));`;
-    const program = run({ code }, sink.url, { NODE_OPTIONS: `--import=${REGISTER_URL}` }, []);
+    const program = run({ code }, own.sink.url, { NODE_OPTIONS: `--import=${REGISTER_URL}` }, []);
     expect(await program.ended).toEqual({ code: 0, signal: null });
     expect(program.output()).toEqual({ stdout: "done\n", stderr: "" });
-    const instances = new Set(sink.points.map(({ resource }) => resource["service.instance.id"]));
+    const instances = new Set(own.sink.points.map(({ resource }) => resource["service.instance.id"]));
     expect(instances.size).toBe(1);
   });
 
@@ -86,11 +66,11 @@ describe.each(TEST_NODES)("the agent in somebody's process on Node %s", (_versio
       [{ TIDEMARK_DISABLED: "1" }, ""],
       [{ TIDEMARK_EXPORT_INTERVAL: "soon" }, wrong],
     ] as const) {
-      const program = run({ code: 'setTimeout(() => console.log("done"), 900)' }, sink.url, setting);
+      const program = run({ code: 'setTimeout(() => console.log("done"), 900)' }, own.sink.url, setting);
       expect(await program.ended).toEqual({ code: 0, signal: null });
       expect(program.output()).toEqual({ stdout: "done\n", stderr });
     }
-    expect(sink.requests).toEqual([]);
+    expect(own.sink.requests).toEqual([]);
   });
 
   it("gives each cluster worker an identity of its own within the group", async () => {
@@ -99,9 +79,9 @@ describe.each(TEST_NODES)("the agent in somebody's process on Node %s", (_versio
       import { createServer } from "node:http";
       if (cluster.isPrimary) { cluster.fork(); cluster.fork(); }
       else createServer((request, response) => response.end()).listen(0, "127.0.0.1");`;
-    const primary = run({ code }, sink.url);
+    const primary = run({ code }, own.sink.url);
     const workers = await until("both workers speak", () => {
-      const resources = sink.points.map(({ resource }) => resource);
+      const resources = own.sink.points.map(({ resource }) => resource);
       const indexes = new Set(resources.map((resource) => resource["tidemark.worker.index"]));
       return indexes.has(1) && indexes.has(2) && indexes.has(undefined as never) ? resources : undefined;
     });

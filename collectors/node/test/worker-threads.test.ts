@@ -1,6 +1,6 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type AgentProcess, PRELOAD, REGISTER_URL, runWithAgent, TEST_NODES, until } from "./agent-process.ts";
-import { type Sink, startSink } from "./otlp-sink.ts";
+import { describe, expect, it } from "vitest";
+import { REGISTER_URL, TEST_NODES, until } from "./agent-process.ts";
+import { eachTest } from "./each-test.ts";
 
 /** In `code`: starts a worker thread that runs a file of `apps/threads`. */
 const START = `
@@ -9,46 +9,37 @@ const START = `
 `;
 
 describe.each(TEST_NODES)("worker threads of the application under Node %s", (version, node) => {
-  let sink: Sink;
-  let program: AgentProcess;
-  const run = (code: string, environment: Record<string, string> = {}, preload = PRELOAD) => {
-    program = runWithAgent({ code: START + code }, sink.url, { TIDEMARK_TRACES: "0", ...environment }, preload, node);
-    return program;
-  };
+  const own = eachTest(node);
+  const run = (code: string, environment: Record<string, string> = {}, preload?: string[]) =>
+    own.run({ code: START + code }, { TIDEMARK_TRACES: "0", ...environment }, preload);
   const loops = (afterMs = 0) => {
-    const busy = sink.select("tidemark.resource.busy", { "tidemark.resource.kind": "event_loop" });
+    const busy = own.sink.select("tidemark.resource.busy", { "tidemark.resource.kind": "event_loop" });
     const fresh = busy.filter(({ timeMs }) => timeMs > afterMs);
     return new Set(fresh.map(({ attributes }) => String(attributes["tidemark.resource.name"])));
   };
-  const threads = () => sink.select("tidemark.application.threads").at(-1)?.value;
-
-  beforeEach(async () => {
-    sink = await startSink();
-  });
-  afterEach(async () => {
-    await program.stop();
-    await sink.close();
-  });
+  const threads = () => own.sink.select("tidemark.application.threads").at(-1)?.value;
 
   it("have an event loop each, with its wait, utilisation and collections, beside the main thread's", async () => {
     run('thread("busy.cjs"); thread("idle.mjs");');
     const loop = { "tidemark.resource.kind": "event_loop", "tidemark.resource.name": "worker/busy" };
     const role = { "tidemark.thread.role": "worker/busy" };
     await until("the busy thread shows", () => {
-      const busy = sink.select("tidemark.resource.busy", loop).some(({ value }) => value > 0.5);
-      const waits = sink.select("tidemark.resource.wait", loop).some(({ histogram }) => (histogram?.max ?? 0) > 0.05);
-      return busy && waits && sink.select("v8js.gc.duration", role).length > 0;
+      const busy = own.sink.select("tidemark.resource.busy", loop).some(({ value }) => value > 0.5);
+      const waits = own.sink
+        .select("tidemark.resource.wait", loop)
+        .some(({ histogram }) => (histogram?.max ?? 0) > 0.05);
+      return busy && waits && own.sink.select("v8js.gc.duration", role).length > 0;
     });
     await until("all three show", () => loops().size === 3);
     expect([...loops()].sort()).toEqual(["main", "worker/busy", "worker/idle"]);
     const main = { "tidemark.resource.kind": "event_loop", "tidemark.resource.name": "main" };
     for (const name of ["capacity", "busy.max", "wait", "stall_age"]) {
-      expect(sink.select(`tidemark.resource.${name}`, loop).length, name).toBeGreaterThan(0);
+      expect(own.sink.select(`tidemark.resource.${name}`, loop).length, name).toBeGreaterThan(0);
     }
-    expect(sink.select("nodejs.eventloop.time", { ...role, "nodejs.eventloop.state": "active" })).not.toEqual([]);
-    expect(sink.select("tidemark.resource.busy", main).at(-1)!.value).toBeLessThan(0.5);
-    expect(new Set(sink.points.map(({ resource }) => resource["service.instance.id"])).size).toBe(1);
-    expect(sink.select("tidemark.agent.errors").filter(({ value }) => value !== 0)).toEqual([]);
+    expect(own.sink.select("nodejs.eventloop.time", { ...role, "nodejs.eventloop.state": "active" })).not.toEqual([]);
+    expect(own.sink.select("tidemark.resource.busy", main).at(-1)!.value).toBeLessThan(0.5);
+    expect(new Set(own.sink.points.map(({ resource }) => resource["service.instance.id"])).size).toBe(1);
+    expect(own.sink.select("tidemark.agent.errors").filter(({ value }) => value !== 0)).toEqual([]);
     expect(threads()).toBe(2);
   });
 
@@ -65,7 +56,7 @@ describe.each(TEST_NODES)("worker threads of the application under Node %s", (ve
     expect([...loops()].sort()).toEqual(["main", "worker/idle", "worker/parent", "worker/short"]);
     await until("one is left", () => threads() === 1);
     await until("the new one shows, alone", () => {
-      const last = sink.points.at(-1)!.timeMs - 1;
+      const last = own.sink.points.at(-1)!.timeMs - 1;
       // The second name where the first one's last interval was not told yet when it started.
       return ["main,worker/idle", "main,worker/idle#2"].includes([...loops(last)].sort().join());
     });
@@ -81,8 +72,8 @@ describe.each(TEST_NODES)("worker threads of the application under Node %s", (ve
   it("neither keep the process alive for the agent nor print, with NODE_OPTIONS and with the agent off", async () => {
     for (const environment of [{}, { TIDEMARK_DISABLED: "1" }]) {
       const code = 'thread("short.cjs", { workerData: 1500 }).on("exit", () => console.log("ended"))';
-      const ended = await run(code, { NODE_OPTIONS: `--import=${REGISTER_URL}`, ...environment }, []).ended;
-      expect(ended).toEqual({ code: 0, signal: null });
+      const program = run(code, { NODE_OPTIONS: `--import=${REGISTER_URL}`, ...environment }, []);
+      expect(await program.ended).toEqual({ code: 0, signal: null });
       expect(program.output()).toEqual({ stdout: "ended\n", stderr: "" });
     }
     expect(loops()).toContain("worker/short");

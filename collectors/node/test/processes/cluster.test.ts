@@ -1,6 +1,7 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type AgentProcess, addressOf, REGISTER_URL, runWithAgent, TEST_NODES, until } from "../agent-process.ts";
-import { type Point, type Sink, startSink } from "../otlp-sink.ts";
+import { describe, expect, it } from "vitest";
+import { addressOf, REGISTER_URL, TEST_NODES, until } from "../agent-process.ts";
+import { eachTest } from "../each-test.ts";
+import type { Point } from "../otlp-sink.ts";
 
 const CLUSTER = { "tidemark.resource.kind": "worker", "tidemark.resource.name": "cluster" };
 /** A cluster of two that replaces workers; one ends as the path of a request says. */
@@ -21,41 +22,34 @@ const PROGRAM = `
   }`;
 
 describe.each(TEST_NODES)("processes that an application starts under Node %s", (_version, node) => {
-  let sink: Sink;
-  let program: AgentProcess;
+  const own = eachTest(node);
   const sum = (points: readonly Point[]) => points.reduce((total, { value }) => total + value, 0);
 
-  beforeEach(async () => {
-    sink = await startSink();
-  });
-  afterEach(async () => {
-    await program.stop();
-    await sink.close();
-  });
-
   it("count as cluster workers: how many are up, how they ended, how many were replaced", async () => {
-    program = runWithAgent({ code: PROGRAM }, sink.url, { TIDEMARK_TRACES: "0" }, undefined, node);
+    const program = own.run({ code: PROGRAM }, { TIDEMARK_TRACES: "0" });
     const url = await addressOf(program);
-    const up = () => sink.select("tidemark.resource.capacity", CLUSTER).at(-1)?.value;
+    const up = () => own.sink.select("tidemark.resource.capacity", CLUSTER).at(-1)?.value;
     await until("both are up", () => up() === 2);
     for (const [path, end] of [
       ["/kill", "SIGKILL"],
       ["/fail", "3"],
     ]) {
       await fetch(url + path, { headers: { connection: "close" } }).then((response) => response.text());
-      await until(`${end} is told`, () => sum(sink.select("tidemark.worker.exits", { "error.type": end! })) === 1);
+      await until(`${end} is told`, () => sum(own.sink.select("tidemark.worker.exits", { "error.type": end! })) === 1);
     }
-    await until("both were replaced", () => sum(sink.select("tidemark.worker.restarts")) === 2);
+    await until("both were replaced", () => sum(own.sink.select("tidemark.worker.restarts")) === 2);
     await until("two are up again", () => up() === 2);
     // Only the primary speaks of the cluster.
-    const speakers = new Set(sink.select("tidemark.worker.restarts").map(({ resource }) => resource["process.pid"]));
+    const speakers = new Set(
+      own.sink.select("tidemark.worker.restarts").map(({ resource }) => resource["process.pid"]),
+    );
     expect([...speakers]).toEqual([program.child.pid]);
   });
 
   it("show how connections and requests are spread over the workers", async () => {
-    program = runWithAgent({ code: PROGRAM }, sink.url, { TIDEMARK_TRACES: "0" }, undefined, node);
+    const program = own.run({ code: PROGRAM }, { TIDEMARK_TRACES: "0" });
     const url = await addressOf(program);
-    await until("both are up", () => sink.select("tidemark.resource.capacity", CLUSTER).at(-1)?.value === 2);
+    await until("both are up", () => own.sink.select("tidemark.resource.capacity", CLUSTER).at(-1)?.value === 2);
     const answered = new Map<number, number>();
     for (let request = 0; request < 20; request++) {
       const id = Number(await fetch(url, { headers: { connection: "close" } }).then((response) => response.text()));
@@ -63,7 +57,7 @@ describe.each(TEST_NODES)("processes that an application starts under Node %s", 
     }
     const spread = (metric: string, count: (point: Point) => number) => {
       const workers = new Map<number, number>();
-      for (const point of sink.select(metric)) {
+      for (const point of own.sink.select(metric)) {
         const index = point.resource["tidemark.worker.index"];
         if (typeof index === "number") workers.set(index, (workers.get(index) ?? 0) + count(point));
       }
@@ -87,10 +81,10 @@ describe.each(TEST_NODES)("processes that an application starts under Node %s", 
       run(${child('require("node:fs"); setTimeout(() => {}, 2000)', "commonjs")});
       setTimeout(() => {}, 2000);`;
     const environment = { NODE_OPTIONS: `--import=${REGISTER_URL}`, TIDEMARK_TRACES: "0" };
-    program = runWithAgent({ code }, sink.url, environment, [], node);
+    const program = own.run({ code }, environment, []);
     expect(await program.ended).toEqual({ code: 0, signal: null });
     expect(program.output()).toEqual({ stdout: "", stderr: "" });
-    const by = (key: string) => new Set(sink.points.map(({ resource }) => resource[key])).size;
+    const by = (key: string) => new Set(own.sink.points.map(({ resource }) => resource[key])).size;
     expect([by("process.pid"), by("service.instance.id"), by("tidemark.group.id")]).toEqual([3, 3, 3]);
   });
 });

@@ -1,6 +1,6 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type AgentProcess, PRELOAD, runWithAgent, TEST_NODES } from "../agent-process.ts";
-import { type Sink, startSink } from "../otlp-sink.ts";
+import { describe, expect, it } from "vitest";
+import { PRELOAD, TEST_NODES } from "../agent-process.ts";
+import { eachTest } from "../each-test.ts";
 
 /**
  * Serves one request and ends as `ending` says, so that what there is to tell of it is told at the end, or never. What
@@ -40,20 +40,11 @@ const ENDINGS: [string, string, Record<string, string>][] = [
 ];
 
 describe.each(TEST_NODES)("a program that ends under Node %s", (_version, node) => {
-  let sink: Sink;
-  const programs: AgentProcess[] = [];
-  beforeEach(async () => {
-    sink = await startSink();
-  });
-  afterEach(async () => {
-    await Promise.all(programs.splice(0).map((one) => one.stop()));
-    await sink.close();
-  });
+  const own = eachTest(node);
 
   const run = async (ending: string, settings: Record<string, string>, preload: string[]) => {
     const environment = { TIDEMARK_EXPORT_INTERVAL: "1", TIDEMARK_TRACE_RATIO: "1", ...settings };
-    const started = runWithAgent({ code: program(sink.url, ending) }, sink.url, environment, preload, node);
-    programs.push(started);
+    const started = own.run({ code: program(own.sink.url, ending) }, environment, preload);
     const how = await started.ended;
     const { stdout, stderr } = started.output();
     // One directory for each run; and a frame of Node.js 20 and 22 itself, as soon as anything follows async contexts.
@@ -68,29 +59,29 @@ describe.each(TEST_NODES)("a program that ends under Node %s", (_version, node) 
     "%s has told everything, and ends as without the agent",
     { retry: 2 },
     async (_, ending, settings) => {
-      sink.points.length = sink.spans.length = 0;
+      own.sink.points.length = own.sink.spans.length = 0;
       expect(await run(ending, settings, PRELOAD)).toEqual(await run(ending, settings, []));
-      const requests = sink.select("http.server.request.duration");
+      const requests = own.sink.select("http.server.request.duration");
       expect(requests.map(({ histogram }) => histogram?.count)).toEqual([1]);
-      expect(sink.spans.filter(({ kind }) => kind === 2)).toHaveLength(1);
+      expect(own.sink.spans.filter(({ kind }) => kind === 2)).toHaveLength(1);
       // Every number arrives once: the intervals follow each other without gap or overlap.
-      const intervals = sink.select("process.cpu.time", { "cpu.mode": "user" });
+      const intervals = own.sink.select("process.cpu.time", { "cpu.mode": "user" });
       const starts = intervals.slice(1).map(({ startMs }) => startMs);
       expect(starts).toEqual(intervals.slice(0, -1).map(({ timeMs }) => timeMs));
     },
   );
 
   it("right after a block has told what blocked it", { retry: 2 }, async () => {
-    sink.logs.length = 0;
+    own.sink.logs.length = 0;
     expect(await run(BLOCK, {}, PRELOAD)).toEqual({ code: 5, signal: null, stdout: "served\n", stderr: "" });
-    const stalls = sink.logs.filter(({ event }) => event === "tidemark.stall");
+    const stalls = own.sink.logs.filter(({ event }) => event === "tidemark.stall");
     expect(stalls.map(({ attributes }) => attributes["code.function.name"])).toContain("blockBeforeTheEnd");
   });
 
   it("by SIGTERM that it does not listen for ends at once, and has told all but its last interval", async () => {
     const later = `setTimeout(() => { ${SIGTERM} }, 2500)`;
     expect(await run(later, {}, PRELOAD)).toEqual({ code: null, signal: "SIGTERM", stdout: "served\n", stderr: "" });
-    expect(sink.select("http.server.request.duration")).toHaveLength(1);
-    expect(sink.select("process.uptime").at(-1)!.value).toBeGreaterThan(1.5);
+    expect(own.sink.select("http.server.request.duration")).toHaveLength(1);
+    expect(own.sink.select("process.uptime").at(-1)!.value).toBeGreaterThan(1.5);
   });
 });

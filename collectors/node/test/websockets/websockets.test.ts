@@ -1,21 +1,21 @@
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { connect } from "node:net";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
-import { type AgentProcess, addressOf, PRELOAD, runWithAgent, TEST_NODES, until } from "../agent-process.ts";
-import { type Sink, startSink } from "../otlp-sink.ts";
+import { type AgentProcess, addressOf, TEST_NODES, until } from "../agent-process.ts";
+import { eachTest } from "../each-test.ts";
 
 const INBOUND = { "tidemark.connection.direction": "inbound" };
 const OUTBOUND = { "tidemark.connection.direction": "outbound" };
 
 describe.each(TEST_NODES)("WebSockets of a server under Node %s", (_version, node) => {
-  let sink: Sink;
+  const own = eachTest(node);
   let app: AgentProcess;
   const clients: { close(): void }[] = [];
 
   const serve = async (script = "sockets.mjs") => {
-    app = runWithAgent(script, sink.url, { TIDEMARK_TRACES: "0" }, PRELOAD, node);
+    app = own.run(script, { TIDEMARK_TRACES: "0" });
     return (await addressOf(app)).replace("http", "ws");
   };
   const open = async (url: string) => {
@@ -26,17 +26,12 @@ describe.each(TEST_NODES)("WebSockets of a server under Node %s", (_version, nod
     return { client, greeted };
   };
   const sum = (metric: string, attributes = {}) =>
-    sink.select(metric, attributes).reduce((total, { value }) => total + value, 0);
-  const last = (metric: string, attributes = {}) => sink.select(metric, attributes).at(-1)?.value;
+    own.sink.select(metric, attributes).reduce((total, { value }) => total + value, 0);
+  const last = (metric: string, attributes = {}) => own.sink.select(metric, attributes).at(-1)?.value;
   const messages = (direction: object) => sum("tidemark.websocket.messages", direction as Record<string, string>);
 
-  beforeEach(async () => {
-    sink = await startSink();
-  });
-  afterEach(async () => {
+  afterEach(() => {
     for (const client of clients.splice(0)) client.close();
-    await app.stop();
-    await sink.close();
   });
 
   it("count their messages and bytes, from the first one on and whenever they were accepted", async () => {
@@ -112,7 +107,7 @@ describe.each(TEST_NODES)("WebSockets of a server under Node %s", (_version, nod
     }
     const websocket = { ...INBOUND, "tidemark.connection.kind": "websocket" };
     await until("the open one shows", () => last("tidemark.connections", websocket) === 1);
-    expect(sink.select("tidemark.websocket.messages")).toEqual([]);
+    expect(own.sink.select("tidemark.websocket.messages")).toEqual([]);
     expect(sum("tidemark.agent.errors")).toBe(0);
     expect(app.output().stderr).toBe("");
   });
