@@ -293,13 +293,12 @@ export const django: DashboardSpec = {
           description:
             "Findings of the agent in the settings and the server of each process: what hurts, why, and the fix. Silence one with SILENCED_SYSTEM_CHECKS.",
           width: 24,
-          units: { "last seen": "dateTimeAsLocal", processes: "none" },
-          widths: { service: 120, finding: 130, processes: 90, "last seen": 160 },
+          units: { processes: "none" },
+          widths: { service: 110, finding: 120, setting: 300, fix: 330, processes: 90 },
           noValue: "nothing found",
           sql: `${WITH_STEP}
 SELECT toString(service) AS service, attributes['tidemark.finding.id'] AS finding, attributes['tidemark.finding.where'] AS setting,
-  attributes['tidemark.finding.why'] AS why, attributes['tidemark.finding.fix'] AS fix,
-  toFloat64(uniqExact(instance)) AS processes, max(ts) AS "last seen"
+  attributes['tidemark.finding.fix'] AS fix, toFloat64(uniqExact(instance)) AS processes, attributes['tidemark.finding.why'] AS why
 FROM ${metricSource("tidemark.finding")}
 WHERE ${DJANGO} AND ${VARIABLE_FILTER}
 GROUP BY service, finding, setting, why, fix
