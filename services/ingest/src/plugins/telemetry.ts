@@ -26,6 +26,8 @@ const MS_PER_S = 1000;
 /** Sources beyond these are counted together. */
 const MAX_SOURCE_LABELS = 200;
 const MAX_NAMES = 200;
+/** A longer name is none that a person looks for; kept, two hundred of them could be as large as two hundred requests. */
+const LONGEST_NAME = 250;
 const OTHER = "(other)";
 
 /** What the ingest says about itself on /metrics. Counters of points survive restarts: the log keeps them. */
@@ -284,23 +286,27 @@ export class Telemetry {
     let points = 0;
     for (const source of sources) points += source.points;
     for (const source of sources) {
-      const known = this.services.has(source.service) || this.services.size < MAX_NAMES;
-      if (known) this.services.add(source.service);
+      const known = isKnown(this.services, source.service, [source.service]);
       const labels = { signal, service: known ? source.service : OTHER };
       this.points.inc(labels, source.points);
       if (points > 0) this.bytes.inc(labels, (sentBytes * source.points) / points);
     }
   }
 
-  /** Names come from senders and must not become endless here either: beyond MAX_NAMES they are `(other)`. */
   overflowed({ service, metric, folded, rejected }: Overflow): void {
-    const key = `${service}\0${metric}`;
-    const known = this.overflowing.has(key) || this.overflowing.size < MAX_NAMES;
-    if (known) this.overflowing.add(key);
+    const known = isKnown(this.overflowing, `${service}\0${metric}`, [service, metric]);
     const labels = known ? { service, metric } : { service: OTHER, metric: OTHER };
     if (folded > 0) this.overflow.inc({ ...labels, outcome: "folded" }, folded);
     if (rejected > 0) this.overflow.inc({ ...labels, outcome: "rejected" }, rejected);
   }
+}
+
+/** Names come from senders and must not become endless here either: beyond MAX_NAMES and LONGEST_NAME they are `(other)`. */
+function isKnown(keys: Set<string>, key: string, names: readonly string[]): boolean {
+  if (names.some(({ length }) => length > LONGEST_NAME)) return false;
+  if (!keys.has(key) && keys.size >= MAX_NAMES) return false;
+  keys.add(key);
+  return true;
 }
 
 /** Decorates the server with the telemetry. */

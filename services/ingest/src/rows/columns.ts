@@ -7,6 +7,8 @@ export interface Source {
 }
 
 const FIRST_CAPACITY = 256;
+/** A buffer of a column may stay this large between requests. */
+const KEPT_BYTES = 1024 * 1024;
 const TWO_32 = 4294967296;
 
 /** Bytes that grow. */
@@ -20,13 +22,27 @@ export class Bytes {
     this.view = new DataView(this.buffer.buffer, this.buffer.byteOffset, this.buffer.byteLength);
   }
 
+  /**
+   * Forgets what was written. A buffer that one large request has left behind, and of which the next ones use less than a quarter, is
+   * halved each time: the largest value that ever came to each of a hundred columns must not stay in memory for good.
+   */
+  clear(): void {
+    const { length } = this.buffer;
+    if (length > KEPT_BYTES && this.length < length / 4) this.replace(Buffer.allocUnsafeSlow(length / 2));
+    this.length = 0;
+  }
+
   reserve(extra: number): void {
     const needed = this.length + extra;
     if (needed <= this.buffer.length) return;
     const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.buffer.length * 2));
     this.buffer.copy(grown, 0, 0, this.length);
-    this.buffer = grown;
-    this.view = new DataView(grown.buffer, grown.byteOffset, grown.byteLength);
+    this.replace(grown);
+  }
+
+  private replace(buffer: Buffer): void {
+    this.buffer = buffer;
+    this.view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
   }
 
   byte(value: number): void {
@@ -199,7 +215,7 @@ export class Fixed implements Column {
     out.append(this.bytes);
   }
   clear(): void {
-    this.bytes.length = 0;
+    this.bytes.clear();
   }
 }
 
@@ -278,7 +294,7 @@ export class Text implements Column {
     out.append(this.bytes);
   }
   clear(): void {
-    this.bytes.length = 0;
+    this.bytes.clear();
     this.rows = 0;
   }
 }
@@ -477,7 +493,7 @@ export class Optional implements Column {
     this.inner.values(out);
   }
   clear(): void {
-    this.nulls.length = 0;
+    this.nulls.clear();
     this.inner.clear();
   }
 }
@@ -513,7 +529,7 @@ export class List<T extends Column> implements Column {
     this.items.values(out);
   }
   clear(): void {
-    this.offsets.length = 0;
+    this.offsets.clear();
     this.items.clear();
   }
 }
@@ -561,7 +577,7 @@ export class Dictionary<K extends Column, V extends Column> implements Column {
     this.items.values(out);
   }
   clear(): void {
-    this.offsets.length = 0;
+    this.offsets.clear();
     this.keys.clear();
     this.items.clear();
   }
