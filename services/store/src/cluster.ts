@@ -59,6 +59,11 @@ export function onCluster(statement: string, cluster: Cluster): string[] {
   }
   if (/^CREATE OR REPLACE VIEW \w+ /.test(text)) return [text.replace(/^(CREATE OR REPLACE VIEW \w+)/, `$1${clause}`)];
   if (/^DROP VIEW IF EXISTS \w+/.test(text)) return [text.replace(/^(DROP VIEW IF EXISTS \w+)/, `$1${clause}`)];
+  const dropped = /^DROP TABLE IF EXISTS (\w+)$/.exec(text)?.[1];
+  // At once: a table of that name may be made again, under the same path in the Keeper.
+  if (dropped !== undefined) {
+    return [dropped, localTable(dropped)].map((table) => `DROP TABLE IF EXISTS ${table}${clause} SYNC`);
+  }
   if (/^ALTER TABLE \w+_mv\s+MODIFY QUERY/.test(text)) {
     return [localised(text).replace(/^(ALTER TABLE \w+)/, `$1${clause}`)];
   }

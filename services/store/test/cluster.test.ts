@@ -68,6 +68,14 @@ test("a codec is changed where the rows are, a new column on both", () => {
   ]);
 });
 
+test("a table that is to be made anew goes at once, with its rows on every node", () => {
+  expect(onCluster("DROP TABLE IF EXISTS samples_1m", CLUSTER)).toEqual([
+    "DROP TABLE IF EXISTS samples_1m ON CLUSTER 'tidemark' SYNC",
+    "DROP TABLE IF EXISTS samples_1m_local ON CLUSTER 'tidemark' SYNC",
+  ]);
+  expect(() => onCluster("DROP TABLE samples_1m", CLUSTER)).toThrow(/without a form on a cluster/);
+});
+
 test("refuses what has no form on a cluster: other statements, other engines, tables without a sharding key", () => {
   expect(() => onCluster("TRUNCATE TABLE samples", CLUSTER)).toThrow(/without a form on a cluster/);
   expect(() => onCluster("CREATE TABLE IF NOT EXISTS samples (a UInt8) ENGINE = Memory", CLUSTER)).toThrow(
