@@ -102,9 +102,8 @@ async function soak() {
     await sink.heard(20 * MS_PER_S);
     child.send("end");
     const [code] = await ended;
-    const quarter = readings.length >> 2;
-    const early = median(readings.slice(quarter, 2 * quarter));
-    const late = median(readings.slice(-quarter));
+    const quarter = readings.length / 4;
+    const quarters = [0, 1, 2, 3].map((at) => median(readings.slice(at * quarter, (at + 1) * quarter)));
     return {
       requests_on_channels: state.published,
       requests_over_http: realRequests,
@@ -118,8 +117,7 @@ async function soak() {
       thrown: state.thrown,
       exit_code: code,
       printed_bytes: printed().length,
-      rss_early_bytes: early,
-      rss_late_bytes: late,
+      rss_quarters_bytes: quarters,
     };
   } finally {
     child.kill("SIGKILL");
@@ -132,9 +130,9 @@ if (flags.help) {
   process.exit(0);
 }
 const result = await soak();
+const [, early, , late] = result.rss_quarters_bytes;
 const failures = [
-  result.rss_late_bytes > Math.max(GROWTH_SHARE * result.rss_early_bytes, result.rss_early_bytes + GROWTH_BYTES) &&
-    "memory grew",
+  late > Math.max(GROWTH_SHARE * early, early + GROWTH_BYTES) && "memory grew",
   (result.routes_told > MAX_ROUTES + 1 || result.routes_told < Math.min(MAX_ROUTES, result.routes_sent)) &&
     `routes are not capped at ${MAX_ROUTES} and _other`,
   (result.thrown > 0 || result.exit_code !== 0 || result.printed_bytes > 0) && "something was thrown or printed",

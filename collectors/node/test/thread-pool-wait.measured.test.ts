@@ -1,0 +1,135 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type AgentProcess, runWithAgent, until } from "./agent-process.ts";
+import { merge, type Sink, startSink } from "./otlp-sink.ts";
+import { expectClose, TRUTH_CODE, told, type Waits } from "./truth.ts";
+
+const FAST = { "tidemark.resource.kind": "thread_pool", "tidemark.resource.name": "fast" };
+const SLOW = { "tidemark.resource.kind": "thread_pool", "tidemark.resource.name": "slow" };
+/** Or 1 ms, whichever is larger. */
+const TOLERANCE = 0.15;
+/** A machine that is busy otherwise starves one of the two that are compared. */
+const NOISE = { retry: 2 };
+const SECONDS = 6;
+const STUCK_MS = 3000;
+const AGENT = { TIDEMARK_TRACES: "0", TIDEMARK_POOL_PROBES: "100" };
+
+describe("the agent's waits for libuv's pool of 4 threads", () => {
+  let sink: Sink;
+  let app: AgentProcess;
+  let directory: string;
+  beforeEach(async () => {
+    sink = await startSink();
+    directory = mkdtempSync(join(tmpdir(), "pool-"));
+  });
+  afterEach(async () => {
+    await app.stop();
+    await sink.close();
+    rmSync(directory, { recursive: true });
+  });
+
+  it.each([8, 32])("are those of a small task that arrives at random beside %i hashes", NOISE, async (hashes) => {
+    const code = `${TRUTH_CODE}
+      import { pbkdf2 } from "node:crypto";
+      import { Worker } from "node:worker_threads";
+      const waits = [];
+      const task = "const sent = nowMs(); require('node:fs').access('/', () => parentPort.postMessage(nowMs() - sent))";
+      new Worker(poisson(100, task), { eval: true }).on("message", (wait) => waits.push(wait));
+      const hash = () => pbkdf2("secret", "salt", 5_000, 64, "sha512", hash);
+      for (let index = 0; index < ${hashes}; index++) hash();
+      setTimeout(() => {
+        console.log(JSON.stringify(summary(waits)));
+        process.exit(0);
+      }, ${1000 * SECONDS});`;
+    app = runWithAgent({ code }, sink.url, AGENT);
+    await app.ended;
+    const truth = JSON.parse(app.output().stdout) as Waits;
+    const measured = told(merge(sink.select("tidemark.resource.wait", FAST)));
+    expect(measured.count).toBeGreaterThan(50);
+    expectClose(`${hashes} hashes`, measured, truth, TOLERANCE, ["mean", "p90"]);
+  });
+
+  it("grow while 4 reads are stuck, in both lanes, and are told in full once they end", async () => {
+    const fifo = join(directory, "fifo");
+    execFileSync("mkfifo", [fifo]);
+    const code = `
+      import { access, closeSync, open, openSync, writeSync } from "node:fs";
+      setTimeout(() => {
+        for (let index = 0; index < 4; index++) open(${JSON.stringify(fifo)}, "r", () => {});
+        const sentMs = performance.now();
+        const line = (text) => writeSync(1, JSON.stringify(text) + "\\n"); // not through the pool
+        line({ stuckAt: Date.now() });
+        access("/", () => line({ endedAt: Date.now(), waitSeconds: (performance.now() - sentMs) / 1000 }));
+        setTimeout(() => closeSync(openSync(${JSON.stringify(fifo)}, "r+")), ${STUCK_MS});
+      }, 1500);
+      setInterval(() => {}, 1000);`;
+    app = runWithAgent({ code }, sink.url, AGENT);
+    const lines = await until("the reads have ended", () => {
+      const text = app.output().stdout.trim().split("\n");
+      return text.length === 2 && text.map((line) => JSON.parse(line));
+    });
+    const { stuckAt } = lines[0];
+    const { endedAt, waitSeconds } = lines[1];
+    await until("the interval is told", () => (sink.points.at(-1)?.startMs ?? 0) > endedAt);
+    for (const lane of [FAST, SLOW]) {
+      const ages = sink
+        .select("tidemark.resource.stall_age", lane)
+        .filter(({ timeMs }) => timeMs > stuckAt + 1000 && timeMs < endedAt);
+      expect(ages.length).toBeGreaterThanOrEqual(3);
+      for (const { value, timeMs } of ages) {
+        const age = (timeMs - stuckAt) / 1000;
+        expect(Math.abs(value - age), `age ${value} s after ${age} s`).toBeLessThan(TOLERANCE * age);
+      }
+      const { max } = merge(sink.select("tidemark.resource.wait", lane));
+      console.log(`${lane["tidemark.resource.name"]} lane: waited ${max} s, the injected task ${waitSeconds} s`);
+      expect(Math.abs(max! - waitSeconds)).toBeLessThan(TOLERANCE * waitSeconds);
+    }
+  });
+
+  // A name server that never answers needs a mount namespace of one's own: Linux, as root.
+  it.runIf(namespaces())("grow in the slow lane only while 20 look-ups hang", async () => {
+    writeFileSync(join(directory, "resolv.conf"), "nameserver 127.9.9.9\noptions timeout:30 attempts:1\n");
+    const code = `
+      import { createSocket } from "node:dgram";
+      import { lookup } from "node:dns";
+      const silent = createSocket("udp4");
+      silent.bind(53, "127.9.9.9", () => {
+        for (let index = 0; index < 20; index++) lookup("name" + index + ".example.org", () => {});
+        process.stdout.write(JSON.stringify({ hangingAt: Date.now() }) + "\\n");
+      });`;
+    const isolate = join(directory, "isolate.sh");
+    const bind = `mount --bind ${join(directory, "resolv.conf")} /etc/resolv.conf`;
+    writeFileSync(isolate, `#!/bin/sh\nexec unshare -m sh -c '${bind} && exec "$0" "$@"' ${process.execPath} "$@"\n`, {
+      mode: 0o755,
+    });
+    app = runWithAgent({ code }, sink.url, AGENT, undefined, isolate);
+    const hangingAt: number = await until("the look-ups hang", () => {
+      const line = app.output().stdout;
+      return line.includes("\n") && JSON.parse(line).hangingAt;
+    });
+    await until("they hang for a while", () => (sink.points.at(-1)?.timeMs ?? 0) > hangingAt + STUCK_MS);
+    const after = (metric: string, lane: typeof FAST) =>
+      sink.select(metric, lane).filter(({ startMs, timeMs }) => timeMs > hangingAt + 1000 && startMs > hangingAt);
+    for (const { value, timeMs } of after("tidemark.resource.stall_age", SLOW)) {
+      const age = (timeMs - hangingAt) / 1000;
+      expect(Math.abs(value - age), `age ${value} s after ${age} s`).toBeLessThan(TOLERANCE * age);
+    }
+    expect(after("tidemark.resource.wait", SLOW)).toEqual([]);
+    const fast = told(merge(after("tidemark.resource.wait", FAST)));
+    console.log(`fast lane beside hanging look-ups: p90 ${(1000 * fast.p90).toFixed(2)} ms of ${fast.count} probes`);
+    expect(fast.count).toBeGreaterThan(20);
+    expect(fast.p90).toBeLessThan(0.02);
+  });
+});
+
+function namespaces(): boolean {
+  try {
+    execFileSync("unshare", ["-m", "true"], { stdio: "ignore" });
+    return process.platform === "linux";
+  } catch {
+    return false;
+  }
+}
