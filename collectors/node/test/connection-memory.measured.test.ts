@@ -76,6 +76,7 @@ describe.runIf(process.platform === "linux")("memory per connection", () => {
     { title: "HTTP keep-alive", kind: "http", open: keepAlive, deflate: false, total: 1500 },
   ])(
     "is that of an offline fit of the process's own readings: $title",
+    NOISE,
     async ({ title, kind, open, deflate, total }) => {
       app = runWithAgent({ code: application(deflate) }, sink.url, { TIDEMARK_TRACES: "0" });
       const url = await addressOf(app);

@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import { type Histogram, quantile } from "./otlp-sink.ts";
+import { merge, type Point, quantile } from "./otlp-sink.ts";
 
 /** Quantiles and mean of waits, in seconds. */
 export interface Waits {
@@ -9,10 +9,16 @@ export interface Waits {
   readonly count: number;
 }
 
+/** Waits that a program took of its own, and since when (Unix, milliseconds): what was before, its start, is left out. */
+export interface Truth extends Waits {
+  readonly since: number;
+}
+
 const FLOOR_SECONDS = 0.001;
 
-/** What the agent's histogram says. */
-export function told(histogram: Histogram): Waits {
+/** What the agent's histograms say. */
+export function told(points: readonly Point[]): Waits {
+  const histogram = merge(points);
   return {
     mean: histogram.sum / histogram.count,
     p90: quantile(histogram, 0.9),
@@ -39,15 +45,21 @@ export function expectClose(
 }
 
 /**
- * Code, for a program under test, of `summary(waits in milliseconds)`: mean and quantiles in seconds, and of
+ * Code, for a program under test, of `took(wait in milliseconds)`, of `summary()`: mean and quantiles in seconds, and of
  * `poisson(perSecond, body)`: text of a thread's code that calls `body` at exponential gaps.
  */
 export const TRUTH_CODE = `
-  const summary = (waits) => {
+  const waits = [];
+  let since;
+  const took = (wait) => {
+    since ??= Date.now();
+    waits.push(wait);
+  };
+  const summary = () => {
     const sorted = waits.toSorted((a, b) => a - b);
     const at = (share) => sorted[Math.floor(sorted.length * share)] / 1000;
     const mean = sorted.reduce((sum, wait) => sum + wait, 0) / sorted.length / 1000;
-    return { mean, p90: at(0.9), p99: at(0.99), count: sorted.length };
+    return { mean, p90: at(0.9), p99: at(0.99), count: sorted.length, since };
   };
   const poisson = (perSecond, body) =>
     "const { parentPort } = require('node:worker_threads');" +
