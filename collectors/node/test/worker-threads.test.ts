@@ -21,8 +21,8 @@ describe.each(TEST_NODES)("worker threads of the application under Node %s", (ve
 
   it("have an event loop each, with its wait, utilisation and collections, beside the main thread's", async () => {
     run('thread("busy.cjs"); thread("idle.mjs");');
-    const loop = { "tidemark.resource.kind": "event_loop", "tidemark.resource.name": "worker/busy" };
-    const role = { "tidemark.thread.role": "worker/busy" };
+    const loop = { "tidemark.resource.kind": "event_loop", "tidemark.resource.name": "worker-busy" };
+    const role = { "tidemark.thread.role": "worker-busy" };
     await until("the busy thread shows", () => {
       const busy = own.sink.select("tidemark.resource.busy", loop).some(({ value }) => value > 0.5);
       const waits = own.sink
@@ -31,7 +31,7 @@ describe.each(TEST_NODES)("worker threads of the application under Node %s", (ve
       return busy && waits && own.sink.select("v8js.gc.duration", role).length > 0;
     });
     await until("all three show", () => loops().size === 3);
-    expect([...loops()].sort()).toEqual(["main", "worker/busy", "worker/idle"]);
+    expect([...loops()].sort()).toEqual(["main", "worker-busy", "worker-idle"]);
     const main = { "tidemark.resource.kind": "event_loop", "tidemark.resource.name": "main" };
     for (const name of ["capacity", "busy.max", "wait", "stall_age"]) {
       expect(own.sink.select(`tidemark.resource.${name}`, loop).length, name).toBeGreaterThan(0);
@@ -53,12 +53,12 @@ describe.each(TEST_NODES)("worker threads of the application under Node %s", (ve
       ending.on("exit", ended);
       parent.on("exit", ended);`);
     await until("the three threads show", () => loops().size === 4);
-    expect([...loops()].sort()).toEqual(["main", "worker/idle", "worker/parent", "worker/short"]);
+    expect([...loops()].sort()).toEqual(["main", "worker-idle", "worker-parent", "worker-short"]);
     await until("one is left", () => threads() === 1);
     await until("the new one shows, alone", () => {
       const last = own.sink.points.at(-1)!.timeMs - 1;
       // The second name where the first one's last interval was not told yet when it started.
-      return ["main,worker/idle", "main,worker/idle#2"].includes([...loops(last)].sort().join());
+      return ["main,worker-idle", "main,worker-idle#2"].includes([...loops(last)].sort().join());
     });
   });
 
@@ -66,7 +66,7 @@ describe.each(TEST_NODES)("worker threads of the application under Node %s", (ve
     run(`for (let number = 0; number < 18; number++) thread("idle.mjs");`);
     await until("all are counted", () => threads() === 18);
     await until("16 and the main thread show", () => loops().size === 17);
-    expect([...loops()].filter((name) => name === "worker/idle" || name.startsWith("worker/idle#"))).toHaveLength(16);
+    expect([...loops()].filter((name) => name === "worker-idle" || name.startsWith("worker-idle#"))).toHaveLength(16);
   });
 
   it("neither keep the process alive for the agent nor print, with NODE_OPTIONS and with the agent off", async () => {
@@ -76,11 +76,11 @@ describe.each(TEST_NODES)("worker threads of the application under Node %s", (ve
       expect(await program.ended).toEqual({ code: 0, signal: null });
       expect(program.output()).toEqual({ stdout: "ended\n", stderr: "" });
     }
-    expect(loops()).toContain("worker/short");
+    expect(loops()).toContain("worker-short");
   });
 
   it.runIf(Number.parseInt(version.slice(1), 10) >= 24)("are called by the name they were given", async () => {
     run('thread("idle.mjs", { name: "resize" });');
-    await until("the name shows", () => loops().has("worker/resize"));
+    await until("the name shows", () => loops().has("worker-resize"));
   });
 });

@@ -59,7 +59,7 @@ export const POINT_ATTRIBUTES = [
     name: "tidemark.resource.name",
     type: "string",
     brief:
-      "Which one: `main`, `worker/resize` (a worker thread), `fast` and `slow` (libuv lanes), `gunicorn-gthread`, a database alias, a listener.",
+      "Which one: `main`, `worker-resize` (a worker thread), `fast` and `slow` (libuv lanes), `gunicorn-gthread`, a database alias, a listener.",
   },
   {
     name: "tidemark.resource.scope",
@@ -143,7 +143,7 @@ export const POINT_ATTRIBUTES = [
   {
     name: "tidemark.thread.role",
     type: "string",
-    brief: "`main`, `agent`, or a worker thread by the name of its resource: `worker/resize`.",
+    brief: "`main`, `agent`, or a worker thread by the name of its resource: `worker-resize`.",
   },
   { name: "tidemark.dropped.reason", type: "string", brief: "Why the agent lost data." },
   {

@@ -188,7 +188,7 @@ export const compare: DashboardSpec = {
           scheme: "Greens",
           sql: heatmapColumns({
             from: "resource_samples",
-            where: "runtime = 'node' AND kind = 'event_loop'",
+            where: "runtime = 'node' AND kind = 'event_loop' AND name NOT LIKE 'worker-%'",
             buckets: "wait_buckets",
           }),
         }),

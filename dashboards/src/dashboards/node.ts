@@ -16,7 +16,9 @@ import { fromWindows } from "../sql/windows.ts";
 import type { DashboardSpec } from "./layout.ts";
 import { connectionsPanel, phasesPanel, processGauge, repeatsPanel, stallsPanel, statementsPanel } from "./shared.ts";
 
-const LOOP = "runtime = 'node' AND kind = 'event_loop'";
+const LOOPS = "runtime = 'node' AND kind = 'event_loop'";
+/** Those that serve requests: a worker thread that computes for seconds on end does what it is for. */
+const LOOP = `${LOOPS} AND name NOT LIKE 'worker-%'`;
 const LIBUV = "runtime = 'node' AND kind = 'thread_pool'";
 const POOL = "runtime = 'node' AND kind = 'db_pool'";
 const COLOURS = shades(NODE_HUE);
@@ -87,7 +89,7 @@ export const node: DashboardSpec = {
           sql: aggregateSeries({
             from: "resource_samples",
             name: `concat(${PROCESS}, if(name = 'main', '', concat(' ', name)))`,
-            where: `${LOOP} AND busy_n > 0`,
+            where: `${LOOPS} AND busy_n > 0`,
             value: "sum(busy_sum) / sum(busy_n)",
           }),
         }),

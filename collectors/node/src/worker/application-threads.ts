@@ -102,13 +102,13 @@ export class ApplicationThreads {
   }
 
   /**
-   * The lowest free one of `worker/x`, `worker/x#2`, ...: a pool that replaces its threads keeps its names. A name is
+   * The lowest free one of `worker-x`, `worker-x#2`, ...: a pool that replaces its threads keeps its names. A name is
    * free again when its last interval has been told.
    */
   #nameFor(given: string): string {
     const taken = new Set([...this.#threads.values()].map(({ name }) => name));
     const known = this.#names.has(given) || this.#names.size < MAX_NAMES;
-    const base = `worker/${known ? given : "other"}`;
+    const base = `worker-${known ? given : "other"}`;
     if (known) this.#names.add(given);
     if (!taken.has(base)) return base;
     for (let number = 2; ; number++) if (!taken.has(`${base}#${number}`)) return `${base}#${number}`;
