@@ -14,7 +14,8 @@ def test_a_pool_shows_who_waits_for_a_connection(sink: Sink, postgres: str) -> N
     pool = ("db_pool", "default")
     assert {point.value for point in sink.resource("capacity", *pool)} == {4}
     assert max(point.value for point in sink.resource("busy.max", *pool)) == 4
-    assert 6 <= max(point.value for point in sink.resource("waiting.max", *pool)) <= 8
+    # 8 once the pool has its four connections; all 12 while it opens them.
+    assert 6 <= max(point.value for point in sink.resource("waiting.max", *pool)) <= 12
     assert sum(point.value for point in sink.resource("rejected", *pool)) == 0
     route = {"http__route": "/pg-sleep/<int:milliseconds>/"}
     waits = sink.resource("wait", *pool)
@@ -44,7 +45,8 @@ def test_the_wait_for_a_connection_is_what_its_callers_measure(sink: Sink, postg
     assert quantile(measured, 0.5) == pytest.approx(statistics.median(waits), rel=0.1)
     used = sink.points("db.client.connection.use_time", db__client__connection__pool__name="default")
     assert sum(point.count for point in used) == sum(point.count for point in measured)
-    assert 0.1 <= sum(point.value for point in used) / len(waits) < 0.12
+    # The 20 short uses at the beginning are part of the sum.
+    assert 0.1 <= sum(point.value for point in used) / len(waits) < 0.2
 
 
 def test_a_request_that_gives_up_on_the_pool_is_a_time_out(sink: Sink, postgres: str) -> None:
