@@ -9,6 +9,7 @@ import { createGuard } from "./main/guard.ts";
 import { HttpRequests } from "./main/http-requests.ts";
 import { followFastify, followKoa } from "./main/http-route.ts";
 import { heapSpaceNames, startLoopTicker } from "./main/loop-ticker.ts";
+import { LowProfile } from "./main/low-profile.ts";
 import { ModuleLoads } from "./main/module-loads.ts";
 import { RepeatedStatements } from "./main/repeated-statements.ts";
 import { RequestContexts } from "./main/request-context.ts";
@@ -19,7 +20,7 @@ import { followCluster } from "./processes/cluster.ts";
 import { flushOnSignals } from "./processes/flush-signals.ts";
 import { monotonicMs } from "./shared/clock.ts";
 import { Control } from "./shared/control.ts";
-import type { MessageToWorker, WorkerData } from "./shared/messages.ts";
+import type { MessageToWorker, ProfileQuestion, WorkerData } from "./shared/messages.ts";
 import { type RegistryMessage, registryName } from "./threads/messages.ts";
 import { followThreads } from "./threads/thread-news.ts";
 import { type ActiveSpan, startTracing } from "./traces/tracing.ts";
@@ -91,6 +92,11 @@ export function startAgent(options: AgentOptions, environment: Environment): Age
       },
     ),
   ];
+  if (options.profile === "low") {
+    const profile = new LowProfile();
+    guard(() => stops.push(profile.start()))(undefined);
+    thread.profileAsked = guard((question: ProfileQuestion) => thread.post({ profiled: profile.take(question) }));
+  }
   thread.start();
   if (options.traces) {
     try {
@@ -122,6 +128,8 @@ class AgentThread {
   #worker: Worker | undefined;
   #restarts: number[] = [];
 
+  profileAsked: (question: ProfileQuestion) => void = () => {};
+
   constructor(control: Control, data: Omit<WorkerData, "tidemarkAgent" | "control" | "probes">) {
     this.#control = control;
     this.#data = data;
@@ -130,7 +138,10 @@ class AgentThread {
   start(): void {
     const control = this.#control;
     const { port1, port2 } = new MessageChannel();
-    port1.on("message", (sequence: number) => control.answer(sequence, monotonicMs()));
+    port1.on("message", (message: number | ProfileQuestion) => {
+      if (typeof message === "number") control.answer(message, monotonicMs());
+      else this.profileAsked(message);
+    });
     port1.unref();
     const { NODE_OPTIONS: _, ...env } = process.env;
     const workerData: WorkerData = {

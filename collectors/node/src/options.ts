@@ -29,6 +29,8 @@ export interface AgentOptions {
   readonly poolProbesPerSecond: number;
   /** Event loop blocked for longer than this many seconds: a stall. Default 0.1; 0 switches it off. */
   readonly stallThresholdSeconds: number;
+  /** Whether a low-rate processor profile runs, which names native calls that block the loop. Default `off`. */
+  readonly profile: "off" | "low";
   /** Whether the trace tier is on. Default true. */
   readonly traces: boolean;
   /** Share of ordinary traces that are kept; slow and failed ones are always kept. Default 0.01. */
@@ -77,6 +79,7 @@ export function readOptions(environment: Environment, explicit: Partial<AgentOpt
     loopProbesPerSecond: numeric(environment, "TIDEMARK_LOOP_PROBES", 20),
     poolProbesPerSecond: numeric(environment, "TIDEMARK_POOL_PROBES", 10),
     stallThresholdSeconds: numeric(environment, "TIDEMARK_STALL_THRESHOLD", 0.1),
+    profile: (environment.TIDEMARK_PROFILE || "off") as AgentOptions["profile"],
     traces: flag(environment.TIDEMARK_TRACES) ?? environment.OTEL_TRACES_EXPORTER !== "none",
     traceRatio: traceRatio(environment),
     flushSignals: signals(environment.TIDEMARK_FLUSH_SIGNALS),
@@ -99,6 +102,9 @@ function check(options: AgentOptions): void {
   within("exportIntervalSeconds", options.exportIntervalSeconds, MIN_INTERVAL_SECONDS, MAX_INTERVAL_SECONDS);
   within("loopProbesPerSecond", options.loopProbesPerSecond, 1, 1000);
   within("poolProbesPerSecond", options.poolProbesPerSecond, 1, 1000);
+  if (!["off", "low"].includes(options.profile)) {
+    throw new OptionError(`profile must be off or low, got ${JSON.stringify(options.profile)}`);
+  }
   within("stallThresholdSeconds", options.stallThresholdSeconds, 0, 3600);
   within("traceRatio", options.traceRatio, 0, 1);
 }

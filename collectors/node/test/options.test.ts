@@ -36,6 +36,7 @@ describe("the agent's options", () => {
     [{ OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: "grpc://x" }, /signals\.logs\.url .*"grpc:/],
     [{ OTEL_EXPORTER_OTLP_TIMEOUT: "0" }, /timeoutSeconds .* got 0/],
     [{ OTEL_METRIC_EXPORT_INTERVAL: "soon" }, /OTEL_METRIC_EXPORT_INTERVAL .*"soon"/],
+    [{ TIDEMARK_PROFILE: "high" }, /profile must be off or low, got "high"/],
     [{ TIDEMARK_TRACE_RATIO: "2" }, /traceRatio .* got 2/],
   ])("name what cannot be used: %o", (environment, message) => {
     expect(() => readOptions(environment)).toThrow(OptionError);

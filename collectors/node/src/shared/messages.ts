@@ -2,6 +2,7 @@ import type { MessagePort } from "node:worker_threads";
 import type { Identity } from "../identity.ts";
 import type { AgentOptions } from "../options.ts";
 import type { ThreadNews } from "../threads/messages.ts";
+import type { Frame } from "./description.ts";
 import type { PlainSpan } from "./span.ts";
 
 export type Attributes = Readonly<Record<string, string | number | boolean>>;
@@ -29,7 +30,14 @@ export type MessageToWorker =
   | { readonly flush: true }
   | { readonly event: AgentEvent }
   | { readonly thread: ThreadNews }
+  | { readonly profiled: readonly Frame[] }
   | { readonly spans: readonly PlainSpan[] };
+
+/** What ran between two moments of the monotonic clock, in milliseconds? */
+export interface ProfileQuestion {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
 
 /** An event for the logs, from either thread. */
 export interface AgentEvent {

@@ -1,6 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { Control } from "../shared/control.ts";
-import type { AgentEvent, MessageToWorker, WorkerData } from "../shared/messages.ts";
+import type { AgentEvent, MessageToWorker, ProfileQuestion, WorkerData } from "../shared/messages.ts";
 import { ApplicationThreads } from "./application-threads.ts";
 import { Collector } from "./collector.ts";
 import { Exporter } from "./exporter.ts";
@@ -40,7 +40,9 @@ const stalls = new StallReports(stallThresholdMs, (frames) => sourceMaps.transla
 const stack = new MainStack(control, data.describe, () => {
   collector.errors += 1;
 });
-const watchdog = new Watchdog(control, stallThresholdMs, { stack, cpu, reports: stalls });
+const askProfile =
+  options.profile === "low" ? (question: ProfileQuestion) => data.probes.postMessage(question) : undefined;
+const watchdog = new Watchdog(control, stallThresholdMs, { stack, cpu, reports: stalls, askProfile });
 const loop = new LoopProbe(control, data.probes, watchdog);
 const lanes = (["fast", "slow"] as const).map((lane) => new PoolProbe(lane, control));
 const events: AgentEvent[] = [];
@@ -97,6 +99,7 @@ function receive(message: MessageToWorker): void {
   else if ("heapSpaces" in message) collector.heapSpaces = message.heapSpaces;
   else if ("spans" in message) spans.add(message.spans);
   else if ("thread" in message) threads.follow(message.thread);
+  else if ("profiled" in message) watchdog.profiled(message.profiled);
   else if ("event" in message) {
     addEvent(message.event);
   } else {

@@ -78,7 +78,7 @@ export class StallReports {
     const durationMs = untilMs - stall.beginMs;
     const { timely, samples, profiled } = stall;
     const shown = timely.length > 0 ? timely : samples.slice(0, 1);
-    const byProfile = timely.length === 0 && profiled !== undefined;
+    const byProfile = timely.length === 0 && profiled !== undefined && profiled.length > 0;
     const stacks = byProfile ? [profiled] : shown.map(({ description }) => description.frames);
     const reason = this.#reason(stall, durationMs, stacks[0]?.[0]);
     const found = {
@@ -91,7 +91,9 @@ export class StallReports {
     // Nobody's fault: what the thread would have run had it had a core says nothing.
     if (reason === "starved") return { ...found, ...NOBODY };
     const frames = stacks.map(this.#translate);
-    const { route, traceId, spanId } = shown[0]?.description ?? NOBODY;
+    // An answer from after the end belongs to what came next.
+    const within = shown.find(({ description }) => description.atMs < (stall.endMs ?? Number.POSITIVE_INFINITY));
+    const { route, traceId, spanId } = within?.description ?? NOBODY;
     const late = timely.length === 0 && !byProfile && samples.length > 0;
     return { ...found, late, frames: frames[0] ?? [], culprit: culpritOf(frames), route, traceId, spanId };
   }

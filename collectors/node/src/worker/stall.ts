@@ -25,6 +25,7 @@ export class Stall {
   endMs: number | undefined;
   /** What ran most in it, by the processor profile: for what no interrupt can see. */
   profiled: readonly Frame[] | undefined;
+  askedProfile = false;
   #beginMs: number | undefined;
   #beginUnixMs: number | undefined;
 

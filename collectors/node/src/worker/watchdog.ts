@@ -1,5 +1,7 @@
 import { monotonicMs } from "../shared/clock.ts";
 import type { Control } from "../shared/control.ts";
+import type { Frame } from "../shared/description.ts";
+import type { ProfileQuestion } from "../shared/messages.ts";
 import type { ProbeObserver, Sent } from "./loop-probe.ts";
 import type { MainStack } from "./main-stack.ts";
 import { Stall } from "./stall.ts";
@@ -14,6 +16,8 @@ const STALL_EVERY_MS = 1000;
 const EARLY_MS = 1000;
 /** The answer of a thread that is free again comes within this time, or not at all. */
 const ANSWER_MS = 1000;
+/** The profile is asked no sooner after the last time: it ends with each question, and to begin anew takes time. */
+const PROFILE_EVERY_MS = 10_000;
 /** Ages, in thresholds, at which a sample is taken. */
 const SAMPLES_AT = [1, 2, 4];
 
@@ -22,6 +26,8 @@ export interface WatchdogParts {
   readonly stack: MainStack;
   readonly cpu: MainThreadCpu;
   readonly reports: StallReports;
+  /** Asks the profile what ran; the answer comes by {@link Watchdog.profiled}. Absent without a profile. */
+  readonly askProfile: ((question: ProfileQuestion) => void) | undefined;
 }
 
 /**
@@ -35,6 +41,7 @@ export class Watchdog implements ProbeObserver {
   readonly #startedMs = monotonicMs();
   #stall: Stall | undefined;
   #openedMs = Number.NEGATIVE_INFINITY;
+  #profileAskedMs = Number.NEGATIVE_INFINITY;
   /** When the loop last answered. */
   #aliveMs = monotonicMs();
   /** When the process went on after it had stood still. */
@@ -58,6 +65,11 @@ export class Watchdog implements ProbeObserver {
     if (this.#stall !== undefined) this.#follow(this.#stall, nowMs);
     else if (oldest === undefined) this.#mark = undefined;
     else this.#look(nowMs, oldest);
+  }
+
+  /** The profile's answer to the last question. */
+  profiled(frames: readonly Frame[]): void {
+    if (this.#stall?.askedProfile) this.#stall.profiled = frames;
   }
 
   /** Ends what is under way: the process is about to end. */
@@ -85,7 +97,8 @@ export class Watchdog implements ProbeObserver {
   #follow(stall: Stall, nowMs: number): void {
     const { stack, cpu, reports } = this.#parts;
     if (stall.endMs !== undefined) {
-      if (!stack.asking || nowMs - stall.endMs > ANSWER_MS) this.#end(stall);
+      if (nowMs - stall.endMs < ANSWER_MS && (stack.asking || this.#awaitsProfile(stall, stall.endMs))) return;
+      this.#end(stall);
       return;
     }
     stall.shares = cpu.sharesSince(this.#mark?.cpu) ?? stall.shares;
@@ -101,6 +114,18 @@ export class Watchdog implements ProbeObserver {
     if (ageMs < EARLY_MS || stall.toldEarly) return;
     stall.toldEarly = true;
     reports.early(stall);
+  }
+
+  /** Only what no interrupt has seen is worth a question: it ends the profile. */
+  #awaitsProfile(stall: Stall, endMs: number): boolean {
+    const { askProfile } = this.#parts;
+    if (askProfile === undefined || stall.timely.length > 0) return false;
+    if (stall.askedProfile) return stall.profiled === undefined;
+    if (endMs - this.#profileAskedMs < PROFILE_EVERY_MS) return false;
+    this.#profileAskedMs = endMs;
+    stall.askedProfile = true;
+    askProfile({ fromMs: stall.beginMs, toMs: endMs });
+    return true;
   }
 
   #end(stall: Stall): void {
