@@ -108,9 +108,14 @@ export function startAgent(options: AgentOptions, environment: Environment): Age
       control.countError(); // metrics go on
     }
   }
+  return endWithProcess(thread, stops, options);
+}
+
+/** Has the last export made when the process ends, in each way in which that can be seen. */
+function endWithProcess(thread: AgentThread, stops: (() => void)[], { flushSignals }: AgentOptions): Agent {
   const flush = () => thread.flush();
   process.on("exit", flush);
-  stops.push(flushOnSignals(options.flushSignals, flush));
+  stops.push(flushOnSignals(flushSignals, flush));
   return {
     stop() {
       process.removeListener("exit", flush);
