@@ -38,15 +38,15 @@ export async function writeDay(writer: StoreClient, from: Date, seconds: number)
   await run(`INSERT INTO connection_memory (ts, service, runtime, instance, worker, kind, memory_type, connections, opened, memory_bytes, points)
     SELECT ts, service, runtime, instance, worker, if(item = 0, 'http', 'websocket'), 'anonymous', if(h % 9 = 0, NULL, toFloat64(64 + h % 64)), 1, 5e7 + h % 4096, 2 FROM ${exports(2)}`);
   const metrics =
-    "['process.memory.usage', 'process.cpu.time', 'process.thread.count', 'v8js.memory.heap.used', 'tidemark.process.memory.pss'][item + 1]";
+    "['process.memory.usage', 'process.cpu.time', 'process.thread.count', 'v8js.memory.heap.used', 'tidemark.process.memory.pss', 'tidemark.finding'][item + 1]";
   const histograms = "['v8js.gc.duration', 'tidemark.http.server.loop_active'][item + 1]";
   await run(
-    `INSERT INTO samples (metric, service, series_id, ts, m, e) SELECT ${metrics} AS metric, service, cityHash64(metric, instance), ts, toInt64(h % 4096), 0 FROM ${exports(5)}`,
+    `INSERT INTO samples (metric, service, series_id, ts, m, e) SELECT ${metrics} AS metric, service, cityHash64(metric, instance), ts, toInt64(h % 4096), 0 FROM ${exports(6)}`,
   );
   await run(`INSERT INTO exp_histograms (metric, service, series_id, ts, count, sum, scale, positive)
     SELECT ${histograms} AS metric, service, cityHash64(metric, instance), ts, ${total("b")}, h % 128 / 64, 4, CAST(b, 'Map(Int32, UInt64)') FROM (SELECT *, ${map("-90", "3")} AS b FROM ${exports(2)})`);
   for (const [list, items] of [
-    [metrics, 5],
+    [metrics, 6],
     [histograms, 2],
   ] as const) {
     await run(`INSERT INTO series (metric, service, series_id, runtime, instance, worker, kind, attributes, last_seen)
