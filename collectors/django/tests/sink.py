@@ -4,6 +4,7 @@ import gzip
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeVar
@@ -105,6 +106,15 @@ def quantile(points: list[Received], q: float) -> float:
 def serve() -> Iterator[Sink]:
     """A running sink on a free port, stopped at the end."""
     sink = Sink()
+    with listen(sink):
+        yield sink
+
+
+@contextmanager
+def listen(sink: Sink, port: int = 0, took: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Takes what arrives into *sink*, on *port* or a free one; *took* is called after each message."""
+
+    closed = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, format: str, *args: Any) -> None:
@@ -112,6 +122,9 @@ def serve() -> Iterator[Sink]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            if closed.is_set():
+                self.close_connection = True
+                return
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
             sink.headers.append(dict(self.headers))
@@ -119,19 +132,21 @@ def serve() -> Iterator[Sink]:
                 _take(sink, self.path, body)
             except Exception as error:
                 sink.problems.append(repr(error))
+            took()
             self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
         protocol_version = "HTTP/1.1"
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     server.daemon_threads = True
     sink.port = server.server_address[1]
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     try:
-        yield sink
+        yield
     finally:
+        closed.set()
         server.shutdown()
         server.server_close()
 

@@ -1,4 +1,5 @@
 import gzip
+import os
 import random
 import time
 from collections import deque
@@ -10,7 +11,7 @@ import urllib3
 
 from tidemark_django import __version__, encode, native, semconv
 from tidemark_django.agent import Agent, logger
-from tidemark_django.agg import Point
+from tidemark_django.agg import HistogramState, Point
 
 MAX_QUEUED_BYTES: Final = 4 * 1024 * 1024
 MAX_QUEUED: Final = 64
@@ -21,13 +22,16 @@ RETRYABLE: Final = frozenset({429, 502, 503, 504})
 FIRST_BAD_STATUS: Final = 300
 
 
-@dataclass(frozen=True)
+@dataclass
 class Batch:
     """One request that waits to be sent, compressed."""
 
     signal: str
     body: bytes
     records: int
+    requests: int = 0
+    doubtful: bool = False
+    """Sent, but no answer came: the ingest may have it."""
 
 
 class Exporter:
@@ -45,6 +49,7 @@ class Exporter:
         self._collect = collect
         self._queue: deque[Batch] = deque()
         self._queued_bytes = 0
+        self._lost_requests = 0
         self._interval_start = time.time_ns()
         self._back_off = 0.0
         self._not_before = 0.0
@@ -74,7 +79,20 @@ class Exporter:
             due = max(due + interval, time.monotonic() + interval / 2)
             self.once(REQUEST_TIMEOUT_S)
             self._agent.agent_cpu["export"] = time.thread_time()
+        self._last_words()
         self._done.set()
+
+    def _last_words(self) -> None:
+        """What this process could not deliver goes to the log: nobody is left to send a count of it."""
+        unanswered = sum(batch.requests for batch in self._queue if batch.doubtful)
+        unsent = self._lost_requests + sum(batch.requests for batch in self._queue) - unanswered
+        if unsent or unanswered:
+            logger.warning(
+                "tidemark: process %s ends with the measurements of %s requests unsent and of %s unanswered",
+                os.getpid(),
+                unsent,
+                unanswered,
+            )
 
     def close(self, timeout: float = FLUSH_TIMEOUT_S) -> None:
         """Sends the last interval; waits for it at most *timeout* seconds."""
@@ -99,7 +117,8 @@ class Exporter:
         now = time.time_ns()
         points = self._collect()
         identity = self._agent.identity
-        self._push("metrics", encode.metrics_request(identity, points, self._interval_start, now), len(points))
+        body = encode.metrics_request(identity, points, self._interval_start, now)
+        self._push("metrics", body, len(points), _requests_in(points))
         self._interval_start = now
         spans = [self._agent.spans.popleft() for _ in range(len(self._agent.spans))]
         if spans:
@@ -108,8 +127,8 @@ class Exporter:
         if events:
             self._push("logs", encode.logs_request(identity, events), len(events))
 
-    def _push(self, signal: str, body: bytes, records: int) -> None:
-        batch = Batch(signal, gzip.compress(body, 1), records)
+    def _push(self, signal: str, body: bytes, records: int, requests: int = 0) -> None:
+        batch = Batch(signal, gzip.compress(body, 1), records, requests)
         self._queue.append(batch)
         self._queued_bytes += len(batch.body)
         while len(self._queue) > MAX_QUEUED or self._queued_bytes > MAX_QUEUED_BYTES:
@@ -118,6 +137,7 @@ class Exporter:
     def _drop(self, batch: Batch, reason: str) -> None:
         self._queue.remove(batch)
         self._queued_bytes -= len(batch.body)
+        self._lost_requests += batch.requests
         self._agent.count("tidemark.agent.dropped", (semconv.TIDEMARK_DROPPED_REASON, reason), by=batch.records)
 
     def _drain(self, timeout: float) -> None:
@@ -150,6 +170,8 @@ class Exporter:
                 redirect=False,
             )
         except urllib3.exceptions.HTTPError as error:
+            refused = isinstance(error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError)
+            batch.doubtful = batch.doubtful or not refused
             self._agent.log_once(
                 "export", "tidemark: %s cannot be reached, will keep trying: %s", self._agent.config.endpoint, error
             )
@@ -164,3 +186,12 @@ class Exporter:
             return "retry"
         logger.warning("tidemark: the ingest refused %s with %s: %.200r", batch.signal, answer.status, answer.data)
         return "refused"
+
+
+def _requests_in(points: list[Point]) -> int:
+    """Finished requests that an export tells."""
+    return sum(
+        point.value.count
+        for point in points
+        if point.metric == "http.server.request.duration" and isinstance(point.value, HistogramState)
+    )

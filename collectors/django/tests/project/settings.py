@@ -7,7 +7,7 @@ from urllib.parse import urlparse
 SECRET_KEY = "only for tests"
 DEBUG = os.environ.get("TEST_DEBUG") == "1"
 ALLOWED_HOSTS = ["*"]
-ROOT_URLCONF = "tests.project.urls"
+ROOT_URLCONF = os.environ.get("TEST_URLCONF", "tests.project.urls")
 ASGI_APPLICATION = "tests.project.asgi.application"
 WSGI_APPLICATION = "tests.project.wsgi.application"
 USE_TZ = True

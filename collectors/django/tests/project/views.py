@@ -184,3 +184,7 @@ def stream(request: HttpRequest) -> StreamingHttpResponse:
             yield f"{number}\n"
 
     return StreamingHttpResponse(parts())
+
+
+def item(request: HttpRequest, item: int) -> HttpResponse:
+    return HttpResponse(str(item))
