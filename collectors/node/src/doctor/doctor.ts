@@ -1,6 +1,6 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
-import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -71,7 +71,8 @@ function unconfigured(environment: Readonly<Record<string, string | undefined>>)
 async function runProgram(env: Record<string, string | undefined>, inbox: Inbox, given: object): Promise<Report> {
   const directory = mkdtempSync(join(tmpdir(), "tidemark-doctor-"));
   const program = join(directory, "program.mjs");
-  copyFileSync(fileURLToPath(new URL("program.js", import.meta.url)), program);
+  const source = readFileSync(new URL("program.js", import.meta.url), "utf8");
+  writeFileSync(program, source.replace(/^\/\/# sourceMappingURL=.*$/m, "")); // the map stays where it is
   const register = new URL("../register.js", import.meta.url).href;
   const child = fork(program, [], {
     execArgv: ["--import", register],
