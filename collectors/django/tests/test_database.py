@@ -60,7 +60,7 @@ def test_a_transaction_is_idle_from_its_first_statement_on_while_none_runs(sink:
     # The savepoint is part of the transaction, not one of its own; what came before the first statement is not.
     assert sum(point.count for point in durations) == sum(point.count for point in idle) == 3
     assert mean(durations) == pytest.approx(sum(whole for whole, _ in truth) / 3, rel=0.05)
-    assert mean(idle) == pytest.approx(sum(waited for _, waited in truth) / 3, rel=0.05)
+    assert mean(idle) == pytest.approx(sum(waited for _, waited in truth) / 3, rel=0.1)
 
 
 @pytest.mark.parametrize("age", ["0", "600"])
