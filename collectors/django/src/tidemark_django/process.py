@@ -9,8 +9,10 @@ from tidemark_django import kernel, semconv
 from tidemark_django.agent import Agent
 from tidemark_django.agg import Attributes, Point
 from tidemark_django.identity import gil_enabled
+from tidemark_django.quota import cpu_quota
 
 MAX_PAUSES: Final = 10_000
+QUOTA_LIMIT: Final = "tidemark.cgroup.cpu.limit"
 GC_KEYS: Final = {
     "collections": "cpython.gc.collections",
     "collected": "cpython.gc.collected_objects",
@@ -72,6 +74,7 @@ class ProcessWatch:
             ("tidemark.agent.cpu.time", ((semconv.TIDEMARK_AGENT_PART, part),), seconds)
             for part, seconds in list(self._agent.agent_cpu.items())
         ]
+        counters += [(name, (), value) for name, value in (cpu_quota() or {}).items() if name != QUOTA_LIMIT]
         return counters
 
     @staticmethod
@@ -102,6 +105,9 @@ class ProcessWatch:
         ):
             if count is not None:
                 points.append(Point(metric, (), count))
+        quota = cpu_quota()
+        if quota is not None:
+            points.append(Point(QUOTA_LIMIT, (), quota[QUOTA_LIMIT]))
         points.append(Point("process.uptime", (), time.time() - self._agent.started_at))
         if gil_enabled():
             points.append(Point("tidemark.cpython.gil.switch_interval", (), sys.getswitchinterval()))

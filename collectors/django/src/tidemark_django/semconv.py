@@ -519,6 +519,30 @@ METRICS: Final[dict[str, Metric]] = {
             "tidemark.cpu.state",
         ),
     ),
+    "tidemark.cgroup.cpu.limit": Metric(
+        "tidemark.cgroup.cpu.limit",
+        "gauge",
+        "{cpu}",
+        (),
+    ),
+    "tidemark.cgroup.cpu.throttled_time": Metric(
+        "tidemark.cgroup.cpu.throttled_time",
+        "counter",
+        "s",
+        (),
+    ),
+    "tidemark.cgroup.cpu.throttled_periods": Metric(
+        "tidemark.cgroup.cpu.throttled_periods",
+        "counter",
+        "{period}",
+        (),
+    ),
+    "tidemark.cgroup.cpu.periods": Metric(
+        "tidemark.cgroup.cpu.periods",
+        "counter",
+        "{period}",
+        (),
+    ),
     "tidemark.asyncio.eventloop.utilization": Metric(
         "tidemark.asyncio.eventloop.utilization",
         "gauge",
