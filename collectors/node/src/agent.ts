@@ -21,6 +21,7 @@ import { flushOnSignals } from "./processes/flush-signals.ts";
 import { monotonicMs } from "./shared/clock.ts";
 import { Control } from "./shared/control.ts";
 import type { MessageToWorker, ProfileQuestion, WorkerData } from "./shared/messages.ts";
+import { mayInspect } from "./shared/permission.ts";
 import { type RegistryMessage, registryName } from "./threads/messages.ts";
 import { followThreads } from "./threads/thread-news.ts";
 import { type ActiveSpan, startTracing } from "./traces/tracing.ts";
@@ -68,6 +69,7 @@ export function startAgent(options: AgentOptions, environment: Environment): Age
     heapSpaces: heapSpaceNames(),
     series: series.definitions,
     describe: description.name,
+    mayInspect: mayInspect(),
   });
   series.announce = (definition) => thread.post({ series: definition });
   const stops = [

@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { addressOf, REGISTER_URL, TEST_NODES, until } from "./agent-process.ts";
+import { addressOf, PRELOAD, REGISTER_URL, TEST_NODES, until } from "./agent-process.ts";
 import { eachTest } from "./each-test.ts";
 import { startSink } from "./otlp-sink.ts";
 
 const UNREACHABLE = "http://127.0.0.1:9";
 
-describe.each(TEST_NODES)("the agent in somebody's process on Node %s", (_version, node) => {
+describe.each(TEST_NODES)("the agent in somebody's process on Node %s", (version, node) => {
   const own = eachTest(node);
   const run = (
     script: string | { code: string },
@@ -13,6 +13,20 @@ describe.each(TEST_NODES)("the agent in somebody's process on Node %s", (_versio
     environment: Record<string, string | undefined> = {},
     preload?: string[],
   ) => own.run(script, environment, preload, endpoint);
+
+  it("stays away from the inspector where the permission model forbids it", async () => {
+    // Its flag has another name on Node 20.
+    const flag = version.startsWith("v20.") ? "--experimental-permission" : "--permission";
+    const code = `
+      const block = () => { const end = performance.now() + 300; while (performance.now() < end); };
+      setTimeout(() => { block(); setTimeout(() => process.exit(0), 1000); }, 4000);`;
+    const permitted = [flag, "--allow-worker", "--allow-fs-read=*"];
+    const app = run({ code }, own.sink.url, { NODE_NO_WARNINGS: "1" }, [...permitted, ...PRELOAD]);
+    expect(await app.ended).toEqual({ code: 0, signal: null });
+    expect(app.output().stderr).toBe("");
+    expect(own.sink.points.length).toBeGreaterThan(0);
+    for (const { attributes } of own.sink.logs) expect(attributes).not.toHaveProperty("code.function.name");
+  });
 
   it("does not keep a program alive, with or without anybody to send to", async () => {
     for (const endpoint of [own.sink.url, UNREACHABLE]) {

@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { monotonicMs } from "../shared/clock.ts";
 import type { Frame } from "../shared/description.ts";
 import type { ProfileQuestion } from "../shared/messages.ts";
+import { mayInspect } from "../shared/permission.ts";
 import { isInspected } from "./describe.ts";
 
 const SAMPLE_EVERY_US = 10_000;
@@ -66,7 +67,7 @@ export class LowProfile {
   }
 
   #begin(): void {
-    if (isInspected()) return;
+    if (isInspected() || !mayInspect()) return;
     const session = new inspector.Session();
     session.connect();
     this.#session = session;

@@ -60,4 +60,6 @@ export interface WorkerData {
   readonly heapSpaces: readonly string[];
   /** Name of the function in the application's global object that describes what it is doing. */
   readonly describe: string;
+  /** Whether the process may use its inspector. */
+  readonly mayInspect: boolean;
 }

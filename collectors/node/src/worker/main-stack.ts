@@ -23,10 +23,11 @@ export class MainStack {
   readonly #expression: string;
   readonly #refused: () => void;
   #session: Session | undefined;
-  #forbidden = false;
+  #forbidden: boolean;
 
-  /** `refused` is called once, when the process may not use the inspector: under Node's permission model. */
-  constructor(control: Control, describe: string, refused: () => void) {
+  /** `refused` is called once, when a session cannot be made though it is permitted. */
+  constructor(control: Control, describe: string, permitted: boolean, refused: () => void) {
+    this.#forbidden = !permitted;
     this.#control = control;
     this.#expression = `globalThis.${describe}?.() ?? ""`;
     this.#refused = refused;

@@ -37,7 +37,7 @@ const cpu = new MainThreadCpu(control);
 const stallThresholdMs = options.stallThresholdSeconds * MS_PER_S;
 const sourceMaps = new SourceMaps();
 const stalls = new StallReports(stallThresholdMs, (frames) => sourceMaps.translate(frames), addEvent);
-const stack = new MainStack(control, data.describe, () => {
+const stack = new MainStack(control, data.describe, data.mayInspect, () => {
   collector.errors += 1;
 });
 const askProfile =
