@@ -50,6 +50,7 @@ class Exporter:
         self._queue: deque[Batch] = deque()
         self._queued_bytes = 0
         self._lost_requests = 0
+        self._told = False
         self._interval_start = time.time_ns()
         self._back_off = 0.0
         self._not_before = 0.0
@@ -84,8 +85,11 @@ class Exporter:
 
     def _last_words(self) -> None:
         """What this process could not deliver goes to the log: nobody is left to send a count of it."""
-        unanswered = sum(batch.requests for batch in self._queue if batch.doubtful)
-        unsent = self._lost_requests + sum(batch.requests for batch in self._queue) - unanswered
+        if self._told:
+            return
+        self._told = True
+        unanswered = sum(batch.requests for batch in list(self._queue) if batch.doubtful)
+        unsent = self._lost_requests + sum(batch.requests for batch in list(self._queue)) - unanswered
         if unsent or unanswered:
             logger.warning(
                 "tidemark: process %s ends with the measurements of %s requests unsent and of %s unanswered",
@@ -100,7 +104,8 @@ class Exporter:
             return
         self._closing = True
         self._wake.set()
-        self._done.wait(timeout)
+        if not self._done.wait(timeout):
+            self._last_words()
 
     def once(self, timeout: float) -> None:
         """Collects, queues, and sends as much as the ingest takes. Never raises."""
