@@ -1,6 +1,6 @@
 import type { Attributes } from "../shared/messages.ts";
-import type { Inbox, Window } from "./inbox.ts";
-import type { Report, Truth } from "./report.ts";
+import type { Inbox } from "./inbox.ts";
+import type { PoolReport, Report } from "./report.ts";
 
 /** Shares of the injected value by which a measured one may differ. */
 const LOOP_TOLERANCE = 0.1;
@@ -25,7 +25,7 @@ const FAST = resource("thread_pool", "fast");
 export function compare(inbox: Inbox, report: Report): Check[] {
   return [
     ...loopChecks(inbox, report),
-    wait(inbox, "thread-pool wait, mean", FAST, report.pool, POOL_TOLERANCE),
+    meanWait(inbox, "thread-pool wait, mean", FAST, report.pool, POOL_TOLERANCE),
     ...requestChecks(inbox, report),
     ...(report.query === undefined ? [skippedQuery] : queryChecks(inbox, report.query)),
     number("losses and errors of the agent", 0, losses(inbox)),
@@ -40,14 +40,12 @@ const skippedQuery: Check = {
 };
 
 function loopChecks(inbox: Inbox, { stall }: Report): Check[] {
-  const waits = inbox.of("tidemark.resource.wait", LOOP, stall);
-  const longest = Math.max(0, ...waits.map(({ max }) => max));
   const stalls = inbox.events.filter(({ name }) => name === "tidemark.stall");
   const culprit = stalls.find(({ attributes }) => attributes["code.function.name"] === stall.culprit) ?? stalls[0];
   const { "code.function.name": name, "code.file.path": path, "code.line.number": line } = culprit?.attributes ?? {};
   return [
-    wait(inbox, "event-loop wait, mean", LOOP, stall, LOOP_TOLERANCE),
-    seconds("event-loop wait, longest", stall.wait.max, longest, LOOP_TOLERANCE),
+    meanWait(inbox, "event-loop wait, mean", LOOP, stall, LOOP_TOLERANCE),
+    longestWait(inbox, "event-loop wait, longest", LOOP, stall, LOOP_TOLERANCE),
     text(
       "what blocked the event loop",
       stall.culprit,
@@ -75,7 +73,7 @@ function queryChecks(inbox: Inbox, query: NonNullable<Report["query"]>): Check[]
   const repeated = inbox.events.filter(({ name }) => name === "tidemark.db.n_plus_one").map(({ body }) => body);
   const told = repeated.length === 1 ? repeated[0]! : `${repeated.length} events`;
   return [
-    wait(inbox, "database pool wait, mean", pool, query, LOOP_TOLERANCE),
+    meanWait(inbox, "database pool wait, mean", pool, query, LOOP_TOLERANCE),
     number("database pool, connections", query.capacity, capacity),
     seconds("time of a query, mean", query.duration.mean, mean(durations), DURATION_TOLERANCE),
     text("repeated statement", `${query.repeats} times`, told, told.includes(` ${query.repeats} times`)),
@@ -86,15 +84,23 @@ function losses(inbox: Inbox): number {
   return total([...inbox.of("tidemark.agent.errors"), ...inbox.of("tidemark.agent.dropped")], "value");
 }
 
-function wait(
-  inbox: Inbox,
-  name: string,
-  attributes: Attributes,
-  injected: Window & { readonly wait: Truth },
-  tolerance: number,
-): Check {
-  const measured = mean(inbox.of("tidemark.resource.wait", attributes, injected));
-  return seconds(name, injected.wait.mean, measured, tolerance);
+function meanWait(inbox: Inbox, name: string, resource: Attributes, report: PoolReport, tolerance: number): Check {
+  const { points, truth } = waitsOf(inbox, resource, report);
+  return seconds(name, truth.reduce((sum, wait) => sum + wait, 0) / truth.length, mean(points), tolerance);
+}
+
+function longestWait(inbox: Inbox, name: string, resource: Attributes, report: PoolReport, tolerance: number): Check {
+  const { points, truth } = waitsOf(inbox, resource, report);
+  return seconds(name, Math.max(...truth), Math.max(0, ...points.map(({ max }) => max)), tolerance);
+}
+
+/** The agent's intervals that lie within the injection, and the waits that ended in them, in seconds. */
+function waitsOf(inbox: Inbox, resource: Attributes, report: PoolReport) {
+  const points = inbox.of("tidemark.resource.wait", resource, report);
+  const startMs = Math.min(...points.map((point) => point.startMs));
+  const endMs = Math.max(...points.map(({ timeMs }) => timeMs));
+  const within = report.waits.filter(({ endedMs }) => endedMs > startMs && endedMs <= endMs);
+  return { points, truth: within.map((wait) => wait.seconds) };
 }
 
 function seconds(name: string, injected: number, measured: number, tolerance: number): Check {

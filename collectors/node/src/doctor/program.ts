@@ -7,7 +7,7 @@ import type { AddressInfo } from "node:net";
 import { resourceUsage } from "node:process";
 import { setTimeout as pause } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
-import type { PoolReport, QueryReport, Report, StallReport, Truth } from "./report.ts";
+import type { PoolReport, QueryReport, Report, StallReport, Truth, Wait } from "./report.ts";
 
 const HASHES_IN_FLIGHT = 16;
 const HASH_ITERATIONS = 20_000;
@@ -56,7 +56,7 @@ process.send?.("ready");
 /** Keeps 16 hashes in flight, and lets small tasks queue among them. */
 async function hash(): Promise<PoolReport> {
   const startMs = Date.now();
-  const waits: number[] = [];
+  const waits: Wait[] = [];
   const running = () => Date.now() - startMs < HASHING_MS;
   const one = () => new Promise((done) => pbkdf2("secret", "salt", HASH_ITERATIONS, 64, "sha512", done));
   const hasher = async () => {
@@ -64,7 +64,7 @@ async function hash(): Promise<PoolReport> {
   };
   const task = () => {
     const askedMs = performance.now();
-    access("/", () => waits.push((performance.now() - askedMs) / 1000));
+    access("/", () => waits.push(ended(performance.now() - askedMs)));
   };
   const tasks = async () => {
     while (running()) {
@@ -73,15 +73,15 @@ async function hash(): Promise<PoolReport> {
     }
   };
   await Promise.all([...Array.from({ length: HASHES_IN_FLIGHT }, hasher), tasks()]);
-  return { startMs, endMs: Date.now(), wait: truth(waits) };
+  return { startMs, endMs: Date.now(), waits };
 }
 
 /** Blocks the event loop for 300 ms each second, while another thread sends messages. */
 async function stall(): Promise<StallReport> {
   const clock = () => Number(process.hrtime.bigint()) / 1e6;
-  const waits: number[] = [];
+  const waits: Wait[] = [];
   const sender = new Worker(SENDER, { eval: true, execArgv: [] });
-  sender.on("message", (sentMs: number) => waits.push((clock() - sentMs) / 1000));
+  sender.on("message", (sentMs: number) => waits.push(ended(clock() - sentMs)));
   await new Promise((up) => sender.once("message", up));
   waits.length = 0;
   const startMs = Date.now();
@@ -91,7 +91,7 @@ async function stall(): Promise<StallReport> {
   }
   const endMs = Date.now();
   await sender.terminate();
-  return { startMs, endMs, wait: truth(waits), culprit: blockOnPurpose.name };
+  return { startMs, endMs, waits, culprit: blockOnPurpose.name };
 }
 
 function blockOnPurpose(): void {
@@ -121,7 +121,7 @@ async function query(driver: string, database: string): Promise<QueryReport> {
   for (const client of clients) client.release();
   const startMs = Date.now();
   await pause(QUIET_MS); // what opened them is in an interval of its own
-  const waits: number[] = [];
+  const waits: Wait[] = [];
   const durations: number[] = [];
   const caller = async () => {
     for (let round = 0; round < CALLER_ROUNDS; round++) {
@@ -129,7 +129,7 @@ async function query(driver: string, database: string): Promise<QueryReport> {
       const client = await pool.connect();
       const gotMs = performance.now();
       await client.query(QUERY);
-      waits.push((gotMs - askedMs) / 1000);
+      waits.push(ended(gotMs - askedMs));
       durations.push((performance.now() - gotMs) / 1000);
       client.release();
     }
@@ -145,7 +145,7 @@ async function query(driver: string, database: string): Promise<QueryReport> {
   });
   await ask(url);
   await pool.end();
-  return { startMs, endMs, wait: truth(waits), duration: truth(durations), repeats: REPEATS, capacity: POOL_SIZE };
+  return { startMs, endMs, waits, duration: truth(durations), repeats: REPEATS, capacity: POOL_SIZE };
 }
 
 async function serve(handler: (finished: () => void) => void): Promise<string> {
@@ -159,6 +159,11 @@ function ask(url: string): Promise<void> {
   return new Promise((done, failed) => {
     get(url, { agent: false }, (response) => response.on("end", done).resume()).on("error", failed);
   });
+}
+
+/** A wait of `milliseconds` that ends now. */
+function ended(milliseconds: number): Wait {
+  return { endedMs: Date.now(), seconds: milliseconds / 1000 };
 }
 
 function truth(seconds: readonly number[]): Truth {

@@ -6,16 +6,19 @@ export interface Truth {
   readonly mean: number;
   readonly max: number;
 }
-export interface PoolReport extends Window {
-  readonly wait: Truth;
+/** One wait: when it ended, Unix milliseconds, and how long it was, seconds. */
+export interface Wait {
+  readonly endedMs: number;
+  readonly seconds: number;
 }
-export interface StallReport extends Window {
-  readonly wait: Truth;
+export interface PoolReport extends Window {
+  readonly waits: readonly Wait[];
+}
+export interface StallReport extends PoolReport {
   /** Name of the function that blocks. */
   readonly culprit: string;
 }
-export interface QueryReport extends Window {
-  readonly wait: Truth;
+export interface QueryReport extends PoolReport {
   readonly duration: Truth;
   readonly repeats: number;
   readonly capacity: number;

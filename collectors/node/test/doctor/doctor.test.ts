@@ -40,7 +40,7 @@ describe("the doctor's endpoint check", () => {
 
 describe("the doctor's comparison", () => {
   const truth = { count: 10, mean: 0.05, max: 0.3 };
-  const window = { startMs: 0, endMs: 1e15, wait: truth };
+  const window = { startMs: 0, endMs: 1e15, waits: [{ endedMs: 1e12, seconds: 0.05 }] };
   const report: Report = {
     pool: window,
     stall: { ...window, culprit: "block" },
