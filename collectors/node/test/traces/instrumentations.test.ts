@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { addressOf, PRELOAD, runWithAgent, TEST_NODES, until } from "../agent-process.ts";
 import { merge, type Span, startSink } from "../otlp-sink.ts";
@@ -54,7 +55,7 @@ describe.each(TEST_NODES)("frameworks on Node %s", (_version, node) => {
   it("loads the instrumentation of what the application loads, and of nothing else", async () => {
     const code = `
       import { createRequire } from "node:module";
-      const require = createRequire(${JSON.stringify(new URL("../drivers/", import.meta.url).pathname)});
+      const require = createRequire(${JSON.stringify(fileURLToPath(new URL("../drivers/", import.meta.url)))});
       const pattern = /node_modules.(@opentelemetry.instrumentation-[a-z0-9-]+|@fastify.otel)/;
       const loaded = () => [...new Set(Object.keys(require.cache).map((file) => pattern.exec(file)?.[1]))]
         .filter(Boolean).map((name) => name.replaceAll("\\\\", "/")).sort();
