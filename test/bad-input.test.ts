@@ -8,6 +8,7 @@ import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   collect,
+  entryOf,
   freePorts,
   PYTHON,
   query,
@@ -18,7 +19,7 @@ import {
   until,
 } from "./support/tidemark.ts";
 
-const MAIN = join(ROOT, "services", "tidemark", "dist", "main.js");
+const MAIN = entryOf("tidemark");
 const YEAR_MS = 365 * 24 * 3600 * 1000;
 
 let tidemark: Tidemark;
@@ -192,7 +193,7 @@ it("takes data while ClickHouse is unreachable from the start, and stores it whe
       async () => (await fetch(`http://127.0.0.1:${otlp}/readyz`)).status === 503,
     );
 
-    server = spawn(process.execPath, [join(ROOT, "services/engine/dist/main.cjs")], {
+    server = spawn(process.execPath, [entryOf("engine")], {
       env: {
         ...process.env,
         TIDEMARK_DATA_DIR: join(dir, "server"),

@@ -7,7 +7,7 @@ import { type Postgres, startPostgres } from "@tidemark/lab";
 import { createStoreClient } from "@tidemark/store";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { collect, freePorts, PYTHON, ROOT, stop, until } from "./support/tidemark.ts";
+import { collect, entryOf, freePorts, PYTHON, ROOT, stop, until } from "./support/tidemark.ts";
 
 interface Service {
   image?: string;
@@ -284,7 +284,7 @@ describe("each command of ours, as written there, runs and answers its health ch
     addresses.set("gateway:4318", addresses.get("ingest:4318")!);
     postgres = await startPostgres();
     if (hasRedis) startRedis();
-    const engine = spawn(process.execPath, [join(ROOT, "services/engine/dist/main.cjs")], {
+    const engine = spawn(process.execPath, [entryOf("engine")], {
       env: {
         PATH: process.env.PATH,
         TIDEMARK_DATA_DIR: join(directory, "clickhouse"),

@@ -6,9 +6,9 @@ import { migrate } from "@tidemark/store";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { drained, remove } from "./support/chaos/campaign.ts";
 import { type Pair, pairIn, rows } from "./support/services.ts";
-import { ROOT, until } from "./support/tidemark.ts";
+import { entryOf, until } from "./support/tidemark.ts";
 
-const MAIN = join(ROOT, "services", "tidemark", "dist", "main.js");
+const MAIN = entryOf("tidemark");
 
 let directory: string;
 let pair: Pair;

@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Agent, request } from "undici";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { collect, PYTHON, ROOT, startTidemark, type Tidemark, until } from "./support/tidemark.ts";
+import { collect, entryOf, PYTHON, ROOT, startTidemark, type Tidemark, until } from "./support/tidemark.ts";
 
-const MAIN = join(ROOT, "services", "tidemark", "dist", "main.js");
+const MAIN = entryOf("tidemark");
 
 const NO_BUNDLES = { REQUESTS_CA_BUNDLE: "", CURL_CA_BUNDLE: "" };
 

@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { createStoreClient, migrate, type StoreClient } from "@tidemark/store";
 import { machine, writeTable } from "../support/benchmarks-page.ts";
-import { ROOT } from "../support/tidemark.ts";
+import { entryOf } from "../support/tidemark.ts";
 import {
   EXPORT_SECONDS,
   fillStatements,
@@ -75,7 +75,7 @@ if (kept !== undefined && kept.points !== wanted) {
   process.exit(2);
 }
 
-const engine = spawn(process.execPath, [join(ROOT, "services", "engine", "dist", "main.cjs")], {
+const engine = spawn(process.execPath, [entryOf("engine")], {
   env: {
     ...process.env,
     TIDEMARK_DATA_DIR: directory,

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { migrate } from "@tidemark/store";
-import { freePorts, query, ROOT, until } from "./tidemark.ts";
+import { entryOf, freePorts, query, until } from "./tidemark.ts";
 
 const PASSWORD = "writer-of-the-tests";
 const READY_MS = 60_000;
@@ -41,8 +41,7 @@ export class Service {
 
   /** Starts the process, and does not wait until it can work. */
   spawn(): void {
-    const script = join(ROOT, "services", this.name, "dist", this.name === "engine" ? "main.cjs" : "main.js");
-    const child = spawn(process.execPath, [script], {
+    const child = spawn(process.execPath, [entryOf(this.name)], {
       env: { PATH: process.env.PATH ?? "", ...this.environment },
       stdio: ["ignore", "pipe", "pipe"],
     });

@@ -7,8 +7,11 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+/** What Node runs as a service of ours. */
+export const entryOf = (service: string): string =>
+  join(ROOT, "services", service, "dist", service === "engine" ? "main.cjs" : "main.js");
 export const PYTHON = process.env.TIDEMARK_PYTHON ?? join(ROOT, ".venv", "bin", "python");
-const MAIN = join(ROOT, "services", "tidemark", "dist", "main.js");
+const MAIN = entryOf("tidemark");
 
 /** A Tidemark started by its own command line, in a directory of its own. */
 export interface Tidemark {
@@ -129,8 +132,7 @@ export function childOf(parent: ChildProcess, service: string): number {
     try {
       const ppid = Number(readFileSync(`/proc/${entry}/stat`, "utf8").split(") ")[1]?.split(" ")[1]);
       if (ppid !== parent.pid) continue;
-      if (readFileSync(`/proc/${entry}/cmdline`, "utf8").includes(`services/${service}/dist/main.js`))
-        return Number(entry);
+      if (readFileSync(`/proc/${entry}/cmdline`, "utf8").includes(entryOf(service))) return Number(entry);
     } catch {
       // It ended while we looked.
     }

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { migrate } from "@tidemark/store";
-import { ROOT, stop, until } from "../../support/tidemark.ts";
+import { entryOf, stop, until } from "../../support/tidemark.ts";
 import { METRIC } from "./payload.ts";
 
 const WRITER_PASSWORD = "bench-writer";
@@ -71,7 +71,7 @@ export async function startIngest(engine: Engine & { directory: string }): Promi
 }
 
 async function service(name: string, ready: string, variables: Record<string, string>) {
-  const child = spawn(process.execPath, [...profileFlags(name), join(ROOT, "services", name, "dist", "main.js")], {
+  const child = spawn(process.execPath, [...profileFlags(name), entryOf(name)], {
     env: { PATH: process.env.PATH ?? "", ...variables },
     stdio: ["ignore", "pipe", 2],
   });
