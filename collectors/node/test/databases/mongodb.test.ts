@@ -1,19 +1,16 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import { type AgentProcess, addressOf, PRELOAD, runWithAgent, TEST_TIERS, until } from "../agent-process.ts";
 import { merge, type Sink, startSink } from "../otlp-sink.ts";
-import { type DatabaseServer, missing, startDatabase } from "./servers.ts";
+import { type DatabaseServer, describeDatabase, startDatabase } from "./servers.ts";
 
-const absent = missing("mongodb");
 const DURATION = "db.client.operation.duration";
 const SERVER = 2;
 const CLIENT = 3;
 const LINES = 7;
 const VISITS = 2;
 
-const because = absent === undefined ? "" : ` (${absent})`;
-describe.skipIf(because).each(TEST_TIERS)(
-  `mongodb on a server of its protocol, with $tiers${because}`,
-  ({ traces, program }) => {
+for (const { tiers, traces, program } of TEST_TIERS) {
+  describeDatabase("mongodb", `mongodb on a server of its protocol, with ${tiers}`, () => {
     let mongodb: DatabaseServer;
     let sink: Sink;
     let app: AgentProcess;
@@ -97,5 +94,5 @@ describe.skipIf(because).each(TEST_TIERS)(
         expect(below).toHaveLength(LINES);
         for (const span of below) expect(span.kind).toBe(CLIENT);
       });
-  },
-);
+  });
+}

@@ -2,10 +2,9 @@ import { type Postgres, startPostgres } from "@tidemark/lab";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runWithAgent } from "../agent-process.ts";
 import { merge, quantile, type Sink, startSink } from "../otlp-sink.ts";
-import { type DatabaseServer, missing, startDatabase } from "./servers.ts";
+import { type DatabaseServer, describeDatabase, startDatabase } from "./servers.ts";
 
 const TOLERANCE = 0.1;
-const noMariadb = missing("mariadb");
 
 let sink: Sink;
 beforeAll(async () => {
@@ -61,7 +60,7 @@ describe("what twenty callers wait for four connections, within a tenth of their
   it("of knex's pool", () => compare("knex", "knex", "other_sql", { POSTGRES_URL: postgres.databaseUrl }));
 });
 
-describe.skipIf(noMariadb !== undefined)(`the same of mysql2's pool${noMariadb ? ` (${noMariadb})` : ""}`, () => {
+describeDatabase("mariadb", "the same of mysql2's pool", () => {
   let mariadb: DatabaseServer;
   beforeAll(async () => {
     mariadb = await startDatabase("mariadb");

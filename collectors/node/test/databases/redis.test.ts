@@ -1,17 +1,14 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import { type AgentProcess, addressOf, PRELOAD, runWithAgent, TEST_TIERS, until } from "../agent-process.ts";
 import { merge, type Sink, startSink } from "../otlp-sink.ts";
-import { type DatabaseServer, missing, startDatabase } from "./servers.ts";
+import { type DatabaseServer, describeDatabase, startDatabase } from "./servers.ts";
 
-const absent = missing("redis");
 const DURATION = "db.client.operation.duration";
 const SERVER = 2;
 const VISITS = 3;
 
-const because = absent === undefined ? "" : ` (${absent})`;
-describe.skipIf(because).each(TEST_TIERS)(
-  `Redis by ioredis and node-redis, with $tiers${because}`,
-  ({ traces, program }) => {
+for (const { tiers, traces, program } of TEST_TIERS) {
+  describeDatabase("redis", `Redis by ioredis and node-redis, with ${tiers}`, () => {
     let redis: DatabaseServer;
     let sink: Sink;
     let app: AgentProcess;
@@ -121,5 +118,5 @@ describe.skipIf(because).each(TEST_TIERS)(
       expect(await app.ended).toMatchObject({ code: 1 });
       expect(app.output().stderr).toContain("WRONGTYPE");
     });
-  },
-);
+  });
+}

@@ -5,6 +5,7 @@ import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { describe, it } from "vitest";
 import { until } from "../agent-process.ts";
 
 const ROOT = fileURLToPath(new URL("../../../..", import.meta.url));
@@ -57,8 +58,15 @@ const MONGODB: Program = {
 };
 const PROGRAMS = { mariadb: MARIADB, redis: REDIS, mongodb: MONGODB } as const;
 
-/** Why the tests of a database cannot run on this machine; undefined where they can. In CI that throws. */
-export function missing(database: keyof typeof PROGRAMS): string | undefined {
+/** The tests of a database. Where its server is missing they are left out, and say what to install; in CI that throws. */
+export function describeDatabase(database: keyof typeof PROGRAMS, title: string, tests: () => void): void {
+  const reason = missing(database);
+  if (reason === undefined) describe(title, tests);
+  else it(`${title} (${reason})`, (context) => context.skip(reason));
+}
+
+/** Why the tests of a database cannot run on this machine; undefined where they can. */
+function missing(database: keyof typeof PROGRAMS): string | undefined {
   const program = PROGRAMS[database];
   if (spawnSync(program.command, ["--help"]).error === undefined) return undefined;
   const reason = `needs ${program.package}`;
