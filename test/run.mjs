@@ -1,32 +1,55 @@
 /**
  * `npm test`: every suite, TypeScript and Python, one after the other, and a closing line `N passed, N failed`.
  * `npm test -- lint rooms` runs the named suites only; `npm test -- --list` names them.
+ *
+ * Measured tests are tried up to three times, as what else the machine does only adds to a figure. With `CI` set, a
+ * TypeScript file that failed is run once more, with its hooks, and so is a Python test. What needed another try is named.
  */
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { failedFiles, readJunit, readVitest } from "./support/reports.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const python = process.env.TIDEMARK_PYTHON ?? join(root, ".venv", "bin", "python");
 const reports = mkdtempSync(join(tmpdir(), "tidemark-test-"));
 const bin = (name) => join(root, "node_modules", ".bin", name);
 
-const check = (name, command, args, cwd = root) => ({
-  name,
-  command,
-  args,
-  cwd,
-  count: (code) => ({ passed: Number(code === 0), failed: Number(code !== 0) }),
-});
-const vitest = (project) => {
-  const report = join(reports, `${project}.json`);
-  const args = ["run", "--project", project, "--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
-  return { name: project, command: bin("vitest"), args, cwd: root, count: (code) => countVitest(report, code) };
-};
+/** Most tests wait most of the time, for servers and intervals. */
+const PYTEST_WORKERS = 3;
 const django = join(root, "collectors", "django");
 const lab = join(root, "services", "lab", "django");
+
+/** A suite runs its command and answers the counts and titles that support/reports.mjs describes. */
+const check = (name, command, args, cwd = root) => ({
+  name,
+  async run() {
+    const code = await start(command, args, cwd);
+    return { passed: Number(code === 0), failed: Number(code !== 0), skipped: [], later: [] };
+  },
+});
+const vitest = (project) => ({
+  name: project,
+  async run() {
+    const { report, code } = await startVitest(project, "");
+    const failed = failedFiles(report);
+    if (!process.env.CI || failed.length === 0) return readVitest([report], code);
+    console.log(`\n== ${project}: once more ${failed.length} files that failed`);
+    const again = await startVitest(project, "-again", failed);
+    return readVitest([report, again.report], again.code);
+  },
+});
+const pytest = (name, ...args) => ({
+  name,
+  async run() {
+    const report = join(reports, `${name.replaceAll(" ", "-")}.xml`);
+    const tries = process.env.CI ? ["--reruns", "1"] : [];
+    const code = await start(python, ["-m", "pytest", "-q", "-rs", `--junitxml=${report}`, ...tries, ...args], django);
+    return readJunit(report, code);
+  },
+});
 
 const suites = {
   lint: [
@@ -40,16 +63,8 @@ const suites = {
     check("mypy: lab", python, ["-m", "mypy", "--config-file", "mypy.ini", "."], lab),
   ],
   rooms: [vitest("rooms")],
-  measured: [vitest("measured")],
-  python: [
-    {
-      name: "pytest",
-      command: python,
-      args: ["-m", "pytest", "-q", "-rs", `--junitxml=${join(reports, "pytest.xml")}`],
-      cwd: django,
-      count: (code) => countJunit(join(reports, "pytest.xml"), code),
-    },
-  ],
+  measured: [vitest("measured"), pytest("measured pytest", "-m", "measured")],
+  python: [pytest("pytest", "-m", "not measured", "-n", String(PYTEST_WORKERS))],
   product: [vitest("product")],
 };
 
@@ -66,16 +81,18 @@ if (unknown.length > 0) {
 
 const totals = { passed: 0, failed: 0 };
 const leftOut = [];
+const later = [];
 const rows = [];
 for (const name of asked.length > 0 ? asked : Object.keys(suites)) {
   for (const suite of suites[name]) {
     console.log(`\n== ${suite.name}`);
     const started = Date.now();
-    const code = await run(suite);
-    const { passed, failed, skipped = [] } = suite.count(code);
+    const result = await suite.run();
+    const { passed, failed } = result;
     totals.passed += passed;
     totals.failed += failed;
-    leftOut.push(...skipped.map((title) => `${suite.name}: ${title}`));
+    leftOut.push(...result.skipped.map((title) => `${suite.name}: ${title}`));
+    later.push(...result.later.map((title) => `${suite.name}: ${title}`));
     rows.push(
       `${failed === 0 ? "ok  " : "FAIL"} ${suite.name}: ${passed} passed, ${failed} failed in ${Math.round((Date.now() - started) / 1000)} s`,
     );
@@ -84,6 +101,9 @@ for (const name of asked.length > 0 ? asked : Object.keys(suites)) {
 rmSync(reports, { recursive: true, force: true });
 
 console.log(`\n${rows.join("\n")}`);
+if (later.length > 0) {
+  console.log(`\nPassed only on a later try:\n${later.map((line) => `  ${line}`).join("\n")}`);
+}
 if (leftOut.length > 0) {
   console.log(`\nLeft out, as something they need is missing:\n${leftOut.map((line) => `  ${line}`).join("\n")}`);
   if (process.env.CI) totals.failed += leftOut.length;
@@ -91,49 +111,26 @@ if (leftOut.length > 0) {
 console.log(`\n${totals.passed} passed, ${totals.failed} failed`);
 process.exitCode = totals.failed > 0 ? 1 : 0;
 
-function run({ command, args, cwd }) {
+function startVitest(project, suffix, files = []) {
+  const report = join(reports, `${project}${suffix}.json`);
+  const reporter = `--reporter=${join(root, "test", "support", "tries-reporter.mjs")}`;
+  const args = ["run", "--project", project, "--reporter=default", reporter, ...files];
+  const env = { TIDEMARK_TEST_REPORT: report };
+  return start(bin("vitest"), args, root, env).then((code) => ({ report, code }));
+}
+
+/** Exit code of a command whose output is ours. */
+function start(command, args, cwd, env = {}) {
   return new Promise((resolve) => {
-    const child = spawn(command, args, { cwd, stdio: ["ignore", "inherit", "inherit"] });
+    const child = spawn(command, args, {
+      cwd,
+      env: { ...process.env, ...env },
+      stdio: ["ignore", "inherit", "inherit"],
+    });
     child.on("error", (error) => {
       console.error(`${command}: ${error.message}`);
       resolve(1);
     });
     child.on("close", (code) => resolve(code ?? 1));
   });
-}
-
-function countVitest(report, code) {
-  const result = readReport(report);
-  if (!result) return { passed: 0, failed: 1 };
-  const { testResults } = JSON.parse(result);
-  const tests = testResults.flatMap((file) => file.assertionResults);
-  const by = (status) => tests.filter((test) => test.status === status);
-  const brokenFiles = testResults.filter(
-    (file) => file.status === "failed" && !file.assertionResults.some((test) => test.status === "failed"),
-  );
-  const failed = by("failed").length + brokenFiles.length;
-  const skipped = [...by("skipped"), ...by("pending"), ...by("todo")].map((test) => test.fullName);
-  return { passed: by("passed").length, failed: failed === 0 && code !== 0 ? 1 : failed, skipped };
-}
-
-function countJunit(report, code) {
-  const xml = readReport(report);
-  const suite = xml?.match(/<testsuite [^>]*>/)?.[0];
-  if (!suite) return { passed: 0, failed: 1 };
-  const number = (name) => Number(suite.match(new RegExp(`${name}="(\\d+)"`))?.[1] ?? 0);
-  const failed = number("failures") + number("errors");
-  const cases = [...xml.matchAll(/<testcase [^>]*name="([^"]*)"[^>]*>\s*<skipped/g)].map((match) => match[1]);
-  return {
-    passed: number("tests") - failed - number("skipped"),
-    failed: failed === 0 && code !== 0 ? 1 : failed,
-    skipped: cases,
-  };
-}
-
-function readReport(path) {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return undefined;
-  }
 }

@@ -49,6 +49,7 @@ def use_the_layer(server: Running) -> None:
         assert client.recv() == "full"
 
 
+@pytest.mark.measured
 def test_a_hop_through_the_layer_is_measured_without_a_message_of_the_application(sink: Sink) -> None:
     with running(uvicorn(), sink) as server:
         use_the_layer(server)
@@ -61,6 +62,7 @@ def test_a_hop_through_the_layer_is_measured_without_a_message_of_the_applicatio
     assert sum(point.count for point in sends) == 4
 
 
+@pytest.mark.measured
 def test_a_redis_layer_shows_its_hops_its_depth_and_full_channels(sink: Sink, redis: str) -> None:
     with running(uvicorn(), sink, TEST_REDIS=redis) as server:
         use_the_layer(server)

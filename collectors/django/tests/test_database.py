@@ -39,6 +39,7 @@ def test_every_kind_of_repeat_names_its_relation_and_the_call_that_saves_it(sink
     assert all(0 < event["tidemark.db.repeats.time"] < 1 for event in events)
 
 
+@pytest.mark.measured
 def test_a_transaction_shows_how_long_it_holds_its_locks_and_how_long_for_nothing(sink: Sink, sqlite: str) -> None:
     with running(GTHREAD, sink, TEST_SQLITE=sqlite) as server:
         server.get("/rolled-back/")
@@ -50,6 +51,7 @@ def test_a_transaction_shows_how_long_it_holds_its_locks_and_how_long_for_nothin
     assert 0.1 <= mean(sink.points("tidemark.db.transaction.idle_time", **route)) <= mean(durations)
 
 
+@pytest.mark.measured
 def test_a_transaction_is_idle_from_its_first_statement_on_while_none_runs(sink: Sink, postgres: str) -> None:
     with running(GTHREAD, sink, TEST_POSTGRES=postgres, TEST_CONN_MAX_AGE="0") as server:
         truth = [json.loads(server.get("/transaction/200/300/")[1]) for _ in range(3)]

@@ -19,6 +19,7 @@ def doctor(endpoint: str) -> tuple[int, list[str]]:
     return done.returncode, done.stdout.splitlines()
 
 
+@pytest.mark.measured
 def test_the_doctor_measures_what_it_injects_and_reaches_the_ingest(sink: Sink) -> None:
     code, lines = doctor(sink.url)
     assert (code, [line for line in lines if not line.startswith("ok")]) == (0, [])
@@ -27,6 +28,7 @@ def test_the_doctor_measures_what_it_injects_and_reaches_the_ingest(sink: Sink) 
     assert sink.headers[-1]["x-team"] == "a"
 
 
+@pytest.mark.measured
 def test_an_ingest_that_cannot_be_reached_is_exit_code_1() -> None:
     code, lines = doctor("http://127.0.0.1:9")
     assert code == 1

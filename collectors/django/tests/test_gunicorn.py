@@ -15,6 +15,7 @@ MARGIN = 0.05
 SLEEP = {"http__route": "/sleep/<int:milliseconds>/"}
 
 
+@pytest.mark.measured
 def test_gthread_shows_the_queue_that_the_application_cannot_see(sink: Sink) -> None:
     pool = ("thread_pool", "gunicorn-gthread")
     with running(gunicorn("--worker-class", "gthread", "--threads", "4"), sink) as server:
@@ -45,6 +46,7 @@ def test_gthread_shows_the_queue_that_the_application_cannot_see(sink: Sink) -> 
     assert max(point.value for point in sink.points("tidemark.connections")) == CLIENTS
 
 
+@pytest.mark.measured
 def test_sync_workers_share_one_backlog_that_both_report(sink: Sink) -> None:
     worker = ("worker", "gunicorn-sync")
     with running(gunicorn("--workers", "2"), sink) as server:

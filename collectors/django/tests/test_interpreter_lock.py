@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from statistics import fmean, median, quantiles
 
+import pytest
+
 from tests.serving import ROOT
 
 PROBES = 120
@@ -54,6 +56,7 @@ def computing_processes(count: int) -> Iterator[None]:
             other.wait()
 
 
+@pytest.mark.measured
 def test_a_quiet_interpreter_one_burner_and_four_are_three_different_things() -> None:
     quiet, one, four = (waits(burners)["gil"] for burners in (0, 1, 4))
     assert median(quiet) < 0.001
@@ -64,6 +67,7 @@ def test_a_quiet_interpreter_one_burner_and_four_are_three_different_things() ->
     assert quantiles(four, n=10)[-1] > 0.009
 
 
+@pytest.mark.measured
 def test_other_processes_take_the_core_and_not_the_lock() -> None:
     with computing_processes(OUTSIDE):
         beside = waits(0)

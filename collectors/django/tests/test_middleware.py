@@ -12,6 +12,7 @@ def own_times(sink: Sink) -> dict[str, float]:
     return {name: mean(sink.points(DURATION, tidemark__middleware__name=name)) for name in names}
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize(("command", "path"), [(GTHREAD, "/sleep/200/"), (uvicorn(), "/async-sleep/200/")])
 def test_each_middleware_shows_its_own_time_sync_and_async(sink: Sink, command: list[str], path: str) -> None:
     with running(command, sink, TEST_MIDDLEWARE="1", TIDEMARK_MIDDLEWARE="1") as server:
@@ -40,6 +41,7 @@ def test_each_middleware_shows_its_own_time_sync_and_async(sink: Sink, command: 
     assert sum(phases.values()) == pytest.approx(whole, rel=0.01)
 
 
+@pytest.mark.measured
 def test_a_query_of_a_middleware_is_its_time_but_the_phase_of_the_database(sink: Sink, postgres: str) -> None:
     environment = {"TEST_MIDDLEWARE": "1", "TIDEMARK_MIDDLEWARE": "1", "TEST_POSTGRES": postgres}
     with running(GTHREAD, sink, **environment, TEST_CONN_MAX_AGE="60") as server:
@@ -62,6 +64,7 @@ def test_middleware_is_timed_only_where_it_is_asked_for(sink: Sink) -> None:
     assert not sink.points("tidemark.http.server.phase.duration", tidemark__phase="middleware")
 
 
+@pytest.mark.measured
 def test_a_cached_fragment_is_a_hit_or_a_miss_with_its_price(sink: Sink) -> None:
     with running(GTHREAD, sink) as server:
         for key in ("one", "one", "two"):

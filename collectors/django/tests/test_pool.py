@@ -6,6 +6,7 @@ from tests.serving import gunicorn, running
 from tests.sink import Sink, mean, quantile
 
 
+@pytest.mark.measured
 def test_a_pool_shows_who_waits_for_a_connection(sink: Sink, postgres: str) -> None:
     command = gunicorn("--worker-class", "gthread", "--threads", "16")
     with running(command, sink, TEST_POSTGRES=postgres) as server:
@@ -33,6 +34,7 @@ def test_a_pool_shows_who_waits_for_a_connection(sink: Sink, postgres: str) -> N
     assert sum(point.count for point in sink.points("db.client.connection.wait_time", **named)) == len(latencies)
 
 
+@pytest.mark.measured
 def test_the_wait_for_a_connection_is_what_its_callers_measure(sink: Sink, postgres: str) -> None:
     command = gunicorn("--worker-class", "gthread", "--threads", "20")
     with running(command, sink, TEST_POSTGRES=postgres) as server:

@@ -9,6 +9,7 @@ GTHREAD = gunicorn("--worker-class", "gthread", "--threads", "2")
 GIL = ("gil", "process")
 
 
+@pytest.mark.measured
 def test_the_lock_is_told_from_a_quiet_interpreter(sink: Sink) -> None:
     with running(GTHREAD, sink) as server:
         until(lambda: sum(point.count for point in sink.resource("wait", *GIL)) > 20)
@@ -29,6 +30,7 @@ def test_the_lock_is_told_from_a_quiet_interpreter(sink: Sink) -> None:
     assert {point.value for point in sink.points("tidemark.cpython.gil.switch_interval")} == {0.005}
 
 
+@pytest.mark.measured
 def test_memory_threads_and_processor_of_the_process(sink: Sink) -> None:
     with running(GTHREAD, sink):
         until(lambda: len(sink.points("tidemark.process.memory.uss")) >= 2)
@@ -45,6 +47,7 @@ def test_memory_threads_and_processor_of_the_process(sink: Sink) -> None:
     assert {point.attributes["cpython.gc.generation"] for point in sink.points("cpython.gc.collections")} == {0, 1, 2}
 
 
+@pytest.mark.measured
 def test_the_agent_measures_its_own_cost_and_it_is_small(sink: Sink) -> None:
     with running(GTHREAD, sink):
         until(lambda: len({point.time_ns for point in sink.metrics}) >= 7, 20)
@@ -56,6 +59,7 @@ def test_the_agent_measures_its_own_cost_and_it_is_small(sink: Sink) -> None:
     assert not sink.points("tidemark.agent.adapter_errors")
 
 
+@pytest.mark.measured
 def test_an_unreachable_ingest_costs_nothing_visible() -> None:
     with running(GTHREAD, None, TIDEMARK_EXPORT_INTERVAL="0.2") as server:
         waits = sorted(server.get("/")[2] for _ in range(200))

@@ -59,6 +59,7 @@ def test_an_n_plus_one_says_what_it_costs_and_what_would_fetch_the_relation_befo
     )
 
 
+@pytest.mark.measured
 def test_the_phases_of_a_request_add_up_to_its_duration(sink: Sink, sqlite: str) -> None:
     with running(GTHREAD, sink, TEST_SQLITE=sqlite, TIDEMARK_TRACES="0") as server:
         server.get("/page/")
@@ -98,6 +99,7 @@ def test_cache_hits_and_misses(sink: Sink) -> None:
     assert operations == {"get", "set"}
 
 
+@pytest.mark.measured
 def test_a_streamed_body_is_part_of_the_request(sink: Sink) -> None:
     with running(GTHREAD, sink) as server:
         server.get("/stream/")
@@ -115,6 +117,7 @@ STAMPS: tuple[Callable[[float], str], ...] = (
 )
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize("command", [GTHREAD, uvicorn()], ids=["wsgi", "asgi"])
 def test_a_proxy_stamp_is_kept_apart_from_the_wait_in_the_socket(sink: Sink, command: list[str]) -> None:
     metric, duration = "tidemark.http.server.queue.duration", "http.server.request.duration"
@@ -135,6 +138,7 @@ def test_a_proxy_stamp_is_kept_apart_from_the_wait_in_the_socket(sink: Sink, com
     assert mean(socket) < 0.5
 
 
+@pytest.mark.measured
 def test_a_proxy_stamp_counts_alone_where_the_socket_does_not_tell(sink: Sink) -> None:
     with running(GTHREAD, sink) as server:
         body = b"x" * 100_000
@@ -149,6 +153,7 @@ def test_a_proxy_stamp_counts_alone_where_the_socket_does_not_tell(sink: Sink) -
     assert 2 <= mean(phases) < 2.5
 
 
+@pytest.mark.measured
 def test_a_request_that_stands_still_is_sampled_and_its_trace_kept(sink: Sink) -> None:
     with running(GTHREAD, sink, TIDEMARK_TRACE_RATIO="0") as server:
         server.get("/")

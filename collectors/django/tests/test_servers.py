@@ -76,6 +76,7 @@ def test_workers_of_one_server_are_a_group_of_instances(sink: Sink, name: str, c
     assert scopes == ({"process"} if name == "granian" else {"host"})
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize("preload", [(), ("--preload",)], ids=["no preload", "preload"])
 def test_a_view_that_computes_blocks_every_greenlet_and_not_the_agent(sink: Sink, preload: tuple[str, ...]) -> None:
     hub = ("event_loop", "gevent")

@@ -31,6 +31,7 @@ def queue_and_service_are_the_latency(sink: Sink, latencies: list[float], tolera
     assert queued + service == pytest.approx(sum(latencies) / len(latencies), rel=tolerance)
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize(
     ("command", "kind", "capacity"),
     [
@@ -72,6 +73,7 @@ def test_slots_queue_in_the_listening_socket(
     assert sum(point.value for point in sink.resource("saturated_time", *kind)) > 0.3
 
 
+@pytest.mark.measured
 def test_granian_shows_its_threads_and_the_queue_before_them(sink: Sink) -> None:
     pool = ("thread_pool", "granian")
     metrics = ["--metrics", "--metrics-scrape-interval", "1", "--metrics-port", str(free_port())]
@@ -100,6 +102,7 @@ def test_granian_without_its_metrics_has_no_queue(sink: Sink) -> None:
     assert not sink.resource("waiting", "thread_pool", "granian")
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize(
     ("name", "command"),
     [

@@ -25,6 +25,7 @@ def meanwhile(server: Running, *paths: str) -> Iterator[None]:
         thread.join()
 
 
+@pytest.mark.measured
 def test_a_blocked_loop_names_the_request_that_blocks_it_and_those_it_holds_up(sink: Sink) -> None:
     with running(uvicorn(), sink) as server:
         until(lambda: sink.resource("busy", "event_loop", "asyncio"))
@@ -48,6 +49,7 @@ def test_a_blocked_loop_names_the_request_that_blocks_it_and_those_it_holds_up(s
     assert worst["lost"] == pytest.approx(3 * lasted, rel=0.02)
 
 
+@pytest.mark.measured
 def test_a_request_that_keeps_its_thread_says_what_those_lost_who_queue_for_one(sink: Sink) -> None:
     command = gunicorn("--worker-class", "gthread", "--threads", "2")
     with running(command, sink, TIDEMARK_SLOW_REQUEST="2") as server:

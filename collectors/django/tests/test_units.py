@@ -139,6 +139,7 @@ def test_statements_have_the_shape_that_the_node_agent_and_the_ingest_give_them(
             assert text == entry.get("node", text).rstrip(";")
 
 
+@pytest.mark.measured
 def test_normalising_takes_time_linear_in_the_text() -> None:
     def seconds(sql: str) -> float:
         start = time.thread_time()
@@ -175,6 +176,7 @@ def test_the_environment_wins_over_the_setting_and_bad_values_are_ignored(caplog
     assert config.load({"OTEL_SDK_DISABLED": "true"}, {}).disabled
 
 
+@pytest.mark.measured
 def test_reading_the_own_times_does_not_give_the_interpreter_lock_away() -> None:
     done = threading.Event()
 
@@ -297,6 +299,7 @@ def test_batches_for_an_absent_ingest_are_bounded_and_the_loss_is_counted(agent:
     assert sum(len(batch.body) for batch in exporter._queue) == exporter._queued_bytes
 
 
+@pytest.mark.measured
 def test_an_absent_ingest_is_asked_less_and_less_often(agent: Agent) -> None:
     exporter = Exporter(agent, list)
     exporter._push("metrics", b"x", 1)

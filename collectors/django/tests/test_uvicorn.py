@@ -11,6 +11,7 @@ from tests.sink import Sink, mean, quantile, until
 LOOP = ("event_loop", "asyncio")
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_a_blocked_loop_is_visible_while_it_lasts(sink: Sink, loop: str) -> None:
     with running(uvicorn("--loop", loop), sink) as server:
@@ -34,6 +35,7 @@ def test_a_blocked_loop_is_visible_while_it_lasts(sink: Sink, loop: str) -> None
         assert max(point.value for point in sink.points("tidemark.asyncio.eventloop.utilization")) > 0.7
 
 
+@pytest.mark.measured
 def test_a_quiet_loop_waits_for_nothing(sink: Sink) -> None:
     with running(uvicorn(), sink):
         until(lambda: sum(point.count for point in sink.resource("wait", *LOOP)) > 80)
@@ -41,6 +43,7 @@ def test_a_quiet_loop_waits_for_nothing(sink: Sink) -> None:
     assert mean(sink.resource("wait", *LOOP)) < 0.02
 
 
+@pytest.mark.measured
 def test_repeated_blocks_are_measured_as_random_arrivals_would_meet_them(sink: Sink) -> None:
     # 300 ms blocked each second: of random arrivals 30 % wait, evenly from 0 to 300 ms, so their p90 is 200 ms.
     with running(uvicorn(), sink) as server:
@@ -54,6 +57,7 @@ def test_repeated_blocks_are_measured_as_random_arrivals_would_meet_them(sink: S
     assert quantile(sink.resource("wait", *LOOP), 0.9) == pytest.approx(0.2, rel=0.2)
 
 
+@pytest.mark.measured
 def test_sync_views_under_asgi_grow_threads_instead_of_queueing(sink: Sink) -> None:
     with running(uvicorn(), sink) as server:
         server.hammer("/sleep/500/", clients=40, rounds=2)
@@ -85,6 +89,7 @@ def test_a_storm_of_clients_that_leave_does_not_stay_counted_as_waiting(sink: Si
     assert sink.points("http.server.active_requests", http__request__method="GET")[-1].value == 0
 
 
+@pytest.mark.measured
 def test_requests_carry_route_status_and_queue(sink: Sink) -> None:
     with running(uvicorn(), sink) as server:
         server.get("/async-sleep/50/")

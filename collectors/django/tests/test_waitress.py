@@ -15,6 +15,7 @@ SCRIPT: Final = [
 ]
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize("command", [SERVE, SCRIPT], ids=["waitress-serve", "script"])
 def test_waitress_shows_its_threads_and_the_queue_before_them(sink: Sink, command: list[str]) -> None:
     with running(command, sink) as server:

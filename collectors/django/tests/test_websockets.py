@@ -52,6 +52,7 @@ def send(client: socket.socket) -> None:
     client.sendall(b"\x81\x81\0\0\0\0a")
 
 
+@pytest.mark.measured
 def test_the_shared_thread_of_synchronous_consumers_fills_while_the_loop_looks_idle(sink: Sink) -> None:
     with running(SERVERS["daphne"], sink) as server, ExitStack() as stack:
         clients = [stack.enter_context(open_websocket(server.port, "/slow/")) for _ in range(SOCKETS)]
@@ -111,6 +112,7 @@ def grow(sink: Sink, name: str, server: Running, stack: ExitStack) -> list[tuple
     return pairs
 
 
+@pytest.mark.measured
 def test_a_websocket_costs_what_an_offline_fit_says_and_nothing_is_said_after_they_close(sink: Sink) -> None:
     commands = {"daphne": SERVERS["daphne"], "uvicorn": uvicorn()}
     with ExitStack() as servers, ExitStack() as stack, ThreadPoolExecutor(len(commands)) as pool:

@@ -6,8 +6,6 @@ import { type AgentProcess, addressOf, runWithAgent, until } from "./agent-proce
 import { type Sink, startSink } from "./otlp-sink.ts";
 
 const TOLERANCE = 0.1;
-/** A collection of garbage at the wrong moment bends a fit over few points. */
-const NOISE = { retry: 2 };
 const OPENING_MS = 5000;
 const BATCHES = 50;
 
@@ -76,7 +74,6 @@ describe.runIf(process.platform === "linux")("memory per connection", () => {
     { title: "HTTP keep-alive", kind: "http", open: keepAlive, deflate: false, total: 1500 },
   ])(
     "is that of an offline fit of the process's own readings: $title",
-    NOISE,
     async ({ title, kind, open, deflate, total }) => {
       app = runWithAgent({ code: application(deflate) }, sink.url, { TIDEMARK_TRACES: "0" });
       const url = await addressOf(app);

@@ -7,8 +7,6 @@ const LOOP = { "tidemark.resource.kind": "event_loop", "tidemark.resource.name":
 const FAST = { "tidemark.resource.kind": "thread_pool", "tidemark.resource.name": "fast" };
 /** Or 1 ms, whichever is larger. */
 const TOLERANCE = 0.1;
-/** A machine that is busy otherwise starves one of the two that are compared. */
-const NOISE = { retry: 2 };
 const ARRIVALS_PER_SECOND = 800;
 /** Five times the default: a tenth of a p99 takes more samples than 20 a second give within seconds. */
 const PROBES_PER_SECOND = 100;
@@ -32,7 +30,7 @@ describe("the agent's waits against a truth it does not know", () => {
       code: "(function slice() { spin(8); setImmediate(slice); })();",
     },
     { load: "5 ms of work each 10 ms", seconds: 6, code: "setInterval(() => spin(5), 10);" },
-  ])("are what random arrivals wait beside $load: mean, p90, p99", NOISE, async ({ load, seconds, code }) => {
+  ])("are what random arrivals wait beside $load: mean, p90, p99", async ({ load, seconds, code }) => {
     // The truth: another thread sends messages at exponential gaps; each says when it left.
     const program = `${TRUTH_CODE}
       import { Worker } from "node:worker_threads";

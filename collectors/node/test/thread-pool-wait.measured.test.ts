@@ -12,8 +12,6 @@ const SLOW = { "tidemark.resource.kind": "thread_pool", "tidemark.resource.name"
 /** Or 1 ms, whichever is larger. */
 const NO_NAMESPACES = "needs a mount namespace: Linux, root, and unshare of the Debian package util-linux";
 const TOLERANCE = 0.15;
-/** A machine that is busy otherwise starves one of the two that are compared. */
-const NOISE = { retry: 2 };
 const SECONDS = 6;
 const STUCK_MS = 3000;
 const AGENT = { TIDEMARK_TRACES: "0", TIDEMARK_POOL_PROBES: "100" };
@@ -32,7 +30,7 @@ describe("the agent's waits for libuv's pool of 4 threads", () => {
     rmSync(directory, { recursive: true });
   });
 
-  it.each([8, 32])("are those of a small task that arrives at random beside %i hashes", NOISE, async (hashes) => {
+  it.each([8, 32])("are those of a small task that arrives at random beside %i hashes", async (hashes) => {
     const code = `${TRUTH_CODE}
       import { pbkdf2 } from "node:crypto";
       import { Worker } from "node:worker_threads";
