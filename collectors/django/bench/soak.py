@@ -28,7 +28,11 @@ from tests.sink import Sink, listen
 DURATION = "http.server.request.duration"
 LOST = re.compile(rb"ends with the measurements of (\d+) requests unsent and of (\d+) unanswered")
 ACCESS = "one request served"
-CLIENTS = 4
+LENGTH = re.compile(rb"\r\nContent-Length: (\d+)\r\n(?:[^\r]+\r\n)*\r\n")
+CLIENTS = 8
+KEPT_FOR = 25
+"""Requests of one connection."""
+PATIENCE_S = 60
 WORKERS = 2
 MIB = 1024 * 1024
 ROUTES = 400
@@ -46,21 +50,20 @@ class Totals(Sink):
     messages: set[tuple[str, int]] = field(default_factory=set)
     """Instance and time of each: one whose answer was lost comes again."""
 
-    def add_up(self) -> None:
-        """Adds up and forgets what arrived. Called after each message."""
-        received, self.metrics = self.metrics, []
-        self.logs, self.spans, self.headers = [], [], []
-        if not received:
+    def add(self, message: Sink) -> None:
+        """Adds up a message, and forgets it."""
+        self.problems += message.problems
+        if not message.metrics:
             return
-        message = (received[0].resource["service.instance.id"], received[0].time_ns)
-        if message in self.messages:
+        first = message.metrics[0]
+        instance = first.resource["service.instance.id"]
+        if (instance, first.time_ns) in self.messages:
             return
-        self.messages.add(message)
-        for point in received:
-            self.pids.add(point.resource["process.pid"])
+        self.messages.add((instance, first.time_ns))
+        self.pids.add(first.resource["process.pid"])
+        for point in message.metrics:
             if point.name == DURATION:
                 self.requests += point.count
-                instance = point.resource["service.instance.id"]
                 self.routes.setdefault(instance, set()).add(str(point.attributes.get("http.route")))
             elif point.name == "tidemark.agent.dropped":
                 self.dropped[point.attributes["tidemark.dropped.reason"]] += int(point.value)
@@ -72,19 +75,14 @@ class Totals(Sink):
 def coming_and_going(totals: Totals, period: float) -> Iterator[None]:
     """The ingest, up for one period and away for the next: away means that its port refuses connections."""
     ended = threading.Event()
-    lock = threading.Lock()
-
-    def took() -> None:
-        with lock:
-            totals.add_up()
 
     def live() -> None:
         while True:
-            with listen(totals, totals.port, took):
+            with listen(totals, totals.port):
                 if ended.wait(period):
                     return
             if ended.wait(period):
-                with listen(totals, totals.port, took):
+                with listen(totals, totals.port):
                     return
 
     thread = threading.Thread(target=live)
@@ -96,15 +94,57 @@ def coming_and_going(totals: Totals, period: float) -> Iterator[None]:
         thread.join()
 
 
-def ask(port: int, number: int, urls: int) -> bool:
-    """One request on a connection of its own; whether it was answered with 200."""
-    item = number % urls
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
-        client.sendall(b"GET /many/%d/%d/ HTTP/1.1\r\nHost: soak\r\nConnection: close\r\n\r\n" % (item % ROUTES, item))
+class Client:
+    """
+    A connection that is kept for some requests, so that the client is not what the soak waits for, and renewed then,
+    so that each worker gets its share. A request that an ending worker did not answer is asked again.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._socket: socket.socket | None = None
+        self._left = 0
+
+    def get(self, path: bytes) -> bool:
+        """Whether it was answered with 200."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            try:
+                answer = self._ask(path)
+            except OSError:
+                answer = b""
+            if answer:
+                return answer.startswith(b"HTTP/1.1 200")
+            self.close()
+        return False
+
+    def _ask(self, path: bytes) -> bytes:
+        if self._socket is None or self._left == 0:
+            self.close()
+            self._socket = socket.create_connection(("127.0.0.1", self._port), timeout=PATIENCE_S)
+            self._left = KEPT_FOR
+        self._left -= 1
+        self._socket.sendall(b"GET %s HTTP/1.1\r\nHost: soak\r\n\r\n" % path)
         answer = b""
-        while part := client.recv(4096):
+        while not (found := LENGTH.search(answer)) or len(answer) < found.end() + int(found.group(1)):
+            part = self._socket.recv(4096)
+            if not part:
+                return b""
             answer += part
-    return answer.startswith(b"HTTP/1.1 200")
+        if b"\r\nConnection: close" in answer:
+            self._left = 0
+        return answer
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+def ask(client: Client, numbers: range, urls: int) -> int:
+    """Asks for one page after the other; how many were answered with 200."""
+    items = (number % urls for number in numbers)
+    return sum(client.get(b"/many/%d/%d/" % (item % ROUTES, item)) for item in items)
 
 
 def proportional_bytes(server: Running) -> int:
@@ -121,8 +161,8 @@ def proportional_bytes(server: Running) -> int:
     return total
 
 
-def soak(requests: int, urls: int, recycle: int, period: float) -> dict[str, Any]:
-    """Runs it; the figures."""
+def soak(requests: int, urls: int, recycle: int, period: float, *options: str) -> dict[str, Any]:
+    """Runs it, with more *options* of gunicorn; the figures."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         totals = Totals(port=probe.getsockname()[1])
@@ -130,19 +170,22 @@ def soak(requests: int, urls: int, recycle: int, period: float) -> dict[str, Any
         *("--worker-class", "gthread", "--threads", "4", "--workers", str(WORKERS)),
         *("--max-requests", str(recycle), "--max-requests-jitter", str(recycle // 10)),
         *("--access-logfile", "-", "--access-logformat", ACCESS),
+        *options,
     )
     memory: list[int] = []
     answered = 0
     started = time.monotonic()
     with (
         coming_and_going(totals, period),
-        running(command, totals, TEST_URLCONF="tests.project.many_urls", TIDEMARK_EXPORT_INTERVAL="0.5") as server,
+        running(command, totals, TEST_URLCONF="tests.project.many_urls", TIDEMARK_EXPORT_INTERVAL="1") as server,
         ThreadPoolExecutor(CLIENTS) as pool,
     ):
+        clients = [Client(server.port) for _ in range(CLIENTS)]
         step = max(CLIENTS, requests // 60)
         for first in range(0, requests, step):
-            numbers = range(first, min(first + step, requests))
-            answered += sum(pool.map(lambda number: ask(server.port, number, urls), numbers, chunksize=16))
+            end = min(first + step, requests)
+            shares = [range(first + number, end, CLIENTS) for number in range(CLIENTS)]
+            answered += sum(pool.map(ask, clients, shares, [urls] * CLIENTS))
             memory.append(proportional_bytes(server))
             print(f"{answered} of {requests} answered, {memory[-1] / MIB:.0f} MiB", file=sys.stderr)
         elapsed = time.monotonic() - started
@@ -168,6 +211,7 @@ def soak(requests: int, urls: int, recycle: int, period: float) -> dict[str, Any
         "growth_bytes": int(statistics.median(memory[-third:]) - statistics.median(memory[third : 2 * third])),
         "pss_bytes": int(statistics.median(memory)),
         "seconds": round(elapsed, 1),
+        "requests_per_second": round(requests / elapsed),
     }
 
 
@@ -175,11 +219,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--requests", type=int, default=1_000_000, help="requests to serve (1000000)")
     parser.add_argument("--urls", type=int, default=20_000, help="distinct URLs (20000)")
-    parser.add_argument("--recycle", type=int, default=1000, help="requests after which a worker is replaced (1000)")
+    parser.add_argument(
+        "--recycle", type=int, default=1000, help="requests after which a worker is replaced (1000), 0: never"
+    )
     parser.add_argument("--period", type=float, default=10.0, help="seconds the ingest is up, then away (10)")
+    parser.add_argument("--preload", action="store_true", help="load Django once, before the workers fork")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     arguments = parser.parse_args()
-    figures = soak(arguments.requests, arguments.urls, arguments.recycle, arguments.period)
+    options = ["--preload"] if arguments.preload else []
+    figures = soak(arguments.requests, arguments.urls, arguments.recycle, arguments.period, *options)
     for name, value in figures.items():
         print(f"{name:15} {value}")
     if arguments.json:

@@ -51,6 +51,14 @@ class Sink:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def add(self, message: "Sink") -> None:
+        """Takes a decoded message. One at a time."""
+        self.metrics += message.metrics
+        self.logs += message.logs
+        self.spans += message.spans
+        self.problems += message.problems
+        self.headers += message.headers
+
     def points(self, name: str, **attributes: Any) -> list[Received]:
         """Points of a metric whose attributes include these; ``__`` in a keyword stands for a dot."""
         wanted = {key.replace("__", "."): value for key, value in attributes.items()}
@@ -111,10 +119,11 @@ def serve() -> Iterator[Sink]:
 
 
 @contextmanager
-def listen(sink: Sink, port: int = 0, took: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Takes what arrives into *sink*, on *port* or a free one; *took* is called after each message."""
+def listen(sink: Sink, port: int = 0) -> Iterator[None]:
+    """Takes what arrives into *sink*, on *port* or a free one."""
 
     closed = threading.Event()
+    adding = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, format: str, *args: Any) -> None:
@@ -127,12 +136,13 @@ def listen(sink: Sink, port: int = 0, took: Callable[[], None] = lambda: None) -
                 return
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
-            sink.headers.append(dict(self.headers))
+            message = Sink(headers=[dict(self.headers)])
             try:
-                _take(sink, self.path, body)
+                _decode(message, self.path, body)
             except Exception as error:
-                sink.problems.append(repr(error))
-            took()
+                message.problems.append(repr(error))
+            with adding:
+                sink.add(message)
             self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -151,7 +161,7 @@ def listen(sink: Sink, port: int = 0, took: Callable[[], None] = lambda: None) -
         server.server_close()
 
 
-def _take(sink: Sink, path: str, body: bytes) -> None:
+def _decode(sink: Sink, path: str, body: bytes) -> None:
     if path == "/v1/metrics":
         for resource_metrics in ExportMetricsServiceRequest.FromString(body).resource_metrics:
             resource = _plain(resource_metrics.resource.attributes)
