@@ -161,8 +161,10 @@ def proportional_bytes(server: Running) -> int:
     return total
 
 
-def soak(requests: int, urls: int, recycle: int, period: float, *options: str) -> dict[str, Any]:
-    """Runs it, with more *options* of gunicorn; the figures."""
+def soak(
+    requests: int, urls: int, recycle: int, period: float, *options: str, at_most: float = float("inf")
+) -> dict[str, Any]:
+    """Runs it, with more *options* of gunicorn, and ends after *at_most* seconds; the figures."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         totals = Totals(port=probe.getsockname()[1])
@@ -173,7 +175,7 @@ def soak(requests: int, urls: int, recycle: int, period: float, *options: str) -
         *options,
     )
     memory: list[int] = []
-    answered = 0
+    asked = answered = 0
     started = time.monotonic()
     with (
         coming_and_going(totals, period),
@@ -182,9 +184,9 @@ def soak(requests: int, urls: int, recycle: int, period: float, *options: str) -
     ):
         clients = [Client(server.port) for _ in range(CLIENTS)]
         step = max(CLIENTS, requests // 60)
-        for first in range(0, requests, step):
-            end = min(first + step, requests)
-            shares = [range(first + number, end, CLIENTS) for number in range(CLIENTS)]
+        while asked < requests and time.monotonic() - started < at_most:
+            first, asked = asked, min(asked + step, requests)
+            shares = [range(first + number, asked, CLIENTS) for number in range(CLIENTS)]
             answered += sum(pool.map(ask, clients, shares, [urls] * CLIENTS))
             memory.append(proportional_bytes(server))
             print(f"{answered} of {requests} answered, {memory[-1] / MIB:.0f} MiB", file=sys.stderr)
@@ -196,7 +198,7 @@ def soak(requests: int, urls: int, recycle: int, period: float, *options: str) -
     lost, unanswered = (sum(int(found[part]) for found in LOST.findall(log)) for part in (0, 1))
     missing = served - totals.requests - lost
     return {
-        "requests": requests,
+        "requests": asked,
         "answered": answered,
         "served": served,
         "received": totals.requests,
@@ -211,7 +213,7 @@ def soak(requests: int, urls: int, recycle: int, period: float, *options: str) -
         "growth_bytes": int(statistics.median(memory[-third:]) - statistics.median(memory[third : 2 * third])),
         "pss_bytes": int(statistics.median(memory)),
         "seconds": round(elapsed, 1),
-        "requests_per_second": round(requests / elapsed),
+        "requests_per_second": round(asked / elapsed),
     }
 
 
@@ -223,11 +225,19 @@ def main() -> None:
         "--recycle", type=int, default=1000, help="requests after which a worker is replaced (1000), 0: never"
     )
     parser.add_argument("--period", type=float, default=10.0, help="seconds the ingest is up, then away (10)")
+    parser.add_argument("--at-most", type=float, default=float("inf"), help="seconds after which it ends (no limit)")
     parser.add_argument("--preload", action="store_true", help="load Django once, before the workers fork")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     arguments = parser.parse_args()
     options = ["--preload"] if arguments.preload else []
-    figures = soak(arguments.requests, arguments.urls, arguments.recycle, arguments.period, *options)
+    figures = soak(
+        arguments.requests,
+        arguments.urls,
+        arguments.recycle,
+        arguments.period,
+        *options,
+        at_most=arguments.at_most,
+    )
     for name, value in figures.items():
         print(f"{name:15} {value}")
     if arguments.json:
