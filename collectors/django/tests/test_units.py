@@ -15,6 +15,7 @@ from tests.sink import until
 from tidemark_django import config, encode, executors, http, kernel, net, runtime, semconv, sock_diag
 from tidemark_django.agent import MAX_ROUTES, Agent
 from tidemark_django.agg import Counter, Histogram, HistogramState, Registry
+from tidemark_django.alarm import Alarm
 from tidemark_django.config import Config
 from tidemark_django.export import MAX_QUEUED, MAX_QUEUED_BYTES, Exporter
 from tidemark_django.memory import Slope
@@ -196,6 +197,20 @@ def test_reading_the_own_times_does_not_give_the_interpreter_lock_away() -> None
     done.set()
     # Given away, the lock comes back after a switch interval, 5 ms.
     assert sorted(took)[10] < 0.002
+
+
+@pytest.mark.parametrize("has_timer", [True, False])
+def test_an_alarm_sleeps_as_long_as_asked_and_tells_what_was_late_of_it(has_timer: bool) -> None:
+    alarm = Alarm()
+    if not has_timer:
+        alarm._libc = None
+    start = time.perf_counter()
+    late, without_core = alarm.sleep(0.05)
+    assert time.perf_counter() - start >= 0.05
+    assert late <= time.perf_counter() - start - 0.05
+    assert (without_core is None) == (not has_timer)
+    assert without_core is None or 0 <= without_core <= late
+    alarm.close()
 
 
 def test_the_readme_has_every_setting() -> None:

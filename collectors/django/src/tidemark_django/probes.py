@@ -3,9 +3,10 @@ import threading
 import time
 from typing import Final
 
-from tidemark_django import kernel, native
+from tidemark_django import kernel
 from tidemark_django.agent import Agent
 from tidemark_django.agg import Histogram
+from tidemark_django.alarm import Alarm
 from tidemark_django.identity import gil_enabled
 from tidemark_django.saturation import Reading, Resource
 
@@ -21,13 +22,14 @@ class LockProbe:
     """
     The interpreter lock and the processor, from the pauses of the agent's thread.
 
-    The thread sleeps; how late it wakes is time it waited for a core (the kernel counts that) plus time it waited for
-    the interpreter lock (the rest). The period is jittered so that it does not keep step with the switch interval.
+    The thread sleeps; how late it wakes is time it waited for a core (the kernel's timer tells that, and the kernel
+    counts it where a thread may run and does not) plus time it waited for the interpreter lock (the rest). The period
+    is jittered so that it does not keep step with the switch interval.
     """
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
-        self._sleep = native.original("time", "sleep")
+        self._alarm = Alarm()
         self._times = kernel.OwnTimes()
         self._gil_waits: list[bool] = []
         self._cpu = (time.perf_counter(), time.process_time())
@@ -52,15 +54,13 @@ class LockProbe:
         for loop in loops:
             loop.probe()
         before = self._times.read() if self._cpu_wait is not None else None
-        start = time.perf_counter()
-        self._sleep(period)
-        late = time.perf_counter() - start - period
+        late, without_core = self._alarm.sleep(period)
         if before is None or self._cpu_wait is None:
             return
         after = self._times.read()
         if after is None:
             return
-        starved = max(0.0, after[1] - before[1])
+        starved = max(without_core or 0.0, after[1] - before[1])
         self._cpu_wait.record(starved)
         if self._gil_wait is not None:
             waited = max(0.0, late - starved)
