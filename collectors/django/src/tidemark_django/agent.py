@@ -52,6 +52,8 @@ class Agent:
         self.identity = resource_attributes(config, server)
         self.requests: dict[int, RequestState] = {}
         self.finished: deque[RequestState] = deque()
+        self.served = 0
+        """Requests that were recorded."""
         self.loose_queries: deque[tuple[str | None, list[QueryRecord]]] = deque()
         self.repeats: dict[tuple[str | None, Any], Repeat | None] = {}
         self.repeats_from = max(1, config.n_plus_one - 1)

@@ -120,6 +120,7 @@ def _record(agent: Agent, kind: RequestKind, states: list[RequestState]) -> None
             _record_queries(agent, series, state, duration)
         if agent.config.traces and _is_kept(agent, state, duration):
             _keep_spans(agent, state, end)
+    agent.served += len(states)
     series.duration(durations)
     series.view(views)
     series.send(sends)

@@ -5,10 +5,14 @@ import os
 import platform
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
+
+from tidemark_django.quota import QUOTA_LIMIT, cpu_quota
 
 NS_PER_S: Final = 1e9
 KIB: Final = 1024
+SIZES: Final = frozenset({b"Pss", b"Private_Clean", b"Private_Dirty", b"Shared_Dirty"})
 
 
 def native_id(ident: int) -> int | None:
@@ -117,19 +121,33 @@ def resident_bytes() -> int | None:
         return None
 
 
-def proportional_bytes() -> tuple[int, int] | None:
-    """Proportional and unique set size (pages shared with a preloading master divided, or left out); milliseconds."""
-    pss = uss = 0
+@dataclass(frozen=True)
+class Sizes:
+    """
+    Memory of the process in bytes: proportional (pages that n processes share count one n-th), its own alone, and
+    written pages that it still shares by copy-on-write with the process it was forked from, or with those it forked.
+    """
+
+    proportional: int
+    unique: int
+    copy_on_write: int
+
+
+def memory_sizes() -> Sizes | None:
+    """From ``smaps_rollup``; milliseconds. Shared memory that several processes write counts as copy-on-write too."""
+    found: dict[bytes, int] = {}
     try:
         with open("/proc/self/smaps_rollup", "rb") as file:
             for line in file:
-                if line.startswith(b"Pss:"):
-                    pss = int(line.split()[1]) * KIB
-                elif line.startswith((b"Private_Clean:", b"Private_Dirty:")):
-                    uss += int(line.split()[1]) * KIB
+                name, _, rest = line.partition(b":")
+                if name in SIZES:
+                    found[name] = int(rest.split()[0]) * KIB
     except (OSError, ValueError, IndexError):
         return None
-    return (pss, uss) if pss else None
+    if not found.get(b"Pss"):
+        return None
+    unique = found.get(b"Private_Clean", 0) + found.get(b"Private_Dirty", 0)
+    return Sizes(found[b"Pss"], unique, found.get(b"Shared_Dirty", 0))
 
 
 def thread_count() -> int | None:
@@ -161,11 +179,5 @@ def somaxconn() -> int | None:
 def usable_cores() -> float:
     """Cores this process may use: affinity, and the cgroup's quota where there is one."""
     cores = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    try:
-        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
-            quota, period = file.read().split()[:2]
-        if quota != "max":
-            cores = min(cores, int(quota) / int(period))
-    except (OSError, ValueError):
-        pass
-    return cores
+    quota = cpu_quota()
+    return cores if quota is None else min(cores, quota[QUOTA_LIMIT])

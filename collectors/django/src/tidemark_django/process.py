@@ -9,10 +9,9 @@ from tidemark_django import kernel, semconv
 from tidemark_django.agent import Agent
 from tidemark_django.agg import Attributes, Point
 from tidemark_django.identity import gil_enabled
-from tidemark_django.quota import cpu_quota
+from tidemark_django.quota import QUOTA_LIMIT, cpu_quota
 
 MAX_PAUSES: Final = 10_000
-QUOTA_LIMIT: Final = "tidemark.cgroup.cpu.limit"
 GC_KEYS: Final = {
     "collections": "cpython.gc.collections",
     "collected": "cpython.gc.collected_objects",

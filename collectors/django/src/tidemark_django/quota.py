@@ -5,6 +5,7 @@ from typing import Final
 
 ROOT: Final = Path("/sys/fs/cgroup")
 GROUPS: Final = Path("/proc/self/cgroup")
+QUOTA_LIMIT: Final = "tidemark.cgroup.cpu.limit"
 US_PER_S: Final = 1e6
 NS_PER_S: Final = 1e9
 
@@ -46,7 +47,7 @@ def _group_paths(groups: Path) -> tuple[str, str]:
 def _with_statistics(folder: Path, limit: float, time_field: str, per_second: float) -> dict[str, float]:
     fields = dict(line.split(" ", 1) for line in _text(folder / "cpu.stat").splitlines() if " " in line)
     return {
-        "tidemark.cgroup.cpu.limit": limit,
+        QUOTA_LIMIT: limit,
         "tidemark.cgroup.cpu.throttled_time": float(fields.get(time_field, 0)) / per_second,
         "tidemark.cgroup.cpu.throttled_periods": float(fields.get("nr_throttled", 0)),
         "tidemark.cgroup.cpu.periods": float(fields.get("nr_periods", 0)),

@@ -480,6 +480,18 @@ METRICS: Final[dict[str, Metric]] = {
         "By",
         (),
     ),
+    "tidemark.process.memory.shared": Metric(
+        "tidemark.process.memory.shared",
+        "updowncounter",
+        "By",
+        (),
+    ),
+    "tidemark.process.memory.growth": Metric(
+        "tidemark.process.memory.growth",
+        "gauge",
+        "By",
+        (),
+    ),
     "process.cpu.time": Metric(
         "process.cpu.time",
         "counter",

@@ -31,7 +31,7 @@ class Threads:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self._process = ProcessWatch(agent)
-        self._memory = MemoryWatch(agent.connections)
+        self._memory = MemoryWatch(agent)
         self._stalls = StallWatch(agent)
         self._probe = LockProbe(agent)
         self._exporter = Exporter(agent, self.collect)

@@ -24,5 +24,6 @@ urlpatterns = [
     path("pg-sleep/<int:milliseconds>/", views.pg_sleep),
     path("echo-body/", views.echo_body),
     path("stream/", views.stream),
+    path("keep/<int:size>/", views.keep),
     path("pid/", views.pid),
 ]

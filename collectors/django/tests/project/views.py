@@ -188,3 +188,12 @@ def stream(request: HttpRequest) -> StreamingHttpResponse:
 
 def item(request: HttpRequest, item: int) -> HttpResponse:
     return HttpResponse(str(item))
+
+
+KEPT: list[bytearray] = []
+
+
+def keep(request: HttpRequest, size: int) -> HttpResponse:
+    """Never gives its memory back."""
+    KEPT.append(bytearray(b"x" * size))
+    return HttpResponse("kept")
