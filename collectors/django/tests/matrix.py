@@ -53,15 +53,17 @@ def environment(django: str, python: str, program: str) -> Path:
     """Folder of an environment with this package, its tests' requirements and that Django."""
     base = Path(os.environ.get("TIDEMARK_MATRIX_DIR", Path(tempfile.gettempdir(), "tidemark-matrix")))
     folder = base / f"django-{django}-python-{python}"
-    if not (folder / "complete").exists():
+    lines = (ROOT / "requirements-test.txt").read_text().splitlines()
+    wanted = "\n".join([line for line in lines if not NOT_NEEDED.match(line)] + [f"Django=={django}.*"])
+    complete = folder / "complete"
+    if not complete.exists() or complete.read_text() != wanted:
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run([program, "-m", "venv", str(folder)], check=True)
-        lines = (ROOT / "requirements-test.txt").read_text().splitlines()
         requirements = folder / "requirements.txt"
-        requirements.write_text("\n".join(line for line in lines if not NOT_NEEDED.match(line)))
+        requirements.write_text(wanted)
         install = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*install, "-r", str(requirements), f"Django=={django}.*", "-e", str(ROOT)], check=True)
-        (folder / "complete").touch()
+        subprocess.run([*install, "-r", str(requirements), "-e", str(ROOT)], check=True)
+        complete.write_text(wanted)
     return folder
 
 
