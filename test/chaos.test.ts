@@ -1,26 +1,10 @@
-import { mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { expect, it } from "vitest";
-import { broken, campaign, remove } from "./support/chaos/campaign.ts";
-import { brokenOutage, outage } from "./support/chaos/outage.ts";
+import { broken, campaign, inDirectory } from "./support/chaos/campaign.ts";
 
 const SEED = 20_261;
 const KILLS = 8;
-const AWAY_SECONDS = 12;
-/** Small segments, so that a short outage leaves many of them. */
-const SMALL_SEGMENTS = { TIDEMARK_SEGMENT_BYTES: "262144" };
 
 const say = (line: string) => console.log(line);
-
-async function inDirectory<T>(use: (directory: string) => Promise<T>): Promise<T> {
-  const directory = mkdtempSync(join(tmpdir(), "tidemark-chaos-"));
-  try {
-    return await use(directory);
-  } finally {
-    await remove(directory);
-  }
-}
 
 it(`${KILLS} kills at any moment lose no acknowledged row, store none twice, and leave every rollup equal to its base`, async () => {
   const result = await inDirectory((directory) => campaign({ directory, kills: KILLS, seed: SEED, senders: 4, say }));
@@ -31,27 +15,4 @@ it(`${KILLS} kills at any moment lose no acknowledged row, store none twice, and
   expect(result.kills).toBe(KILLS);
   expect(result.requests_acknowledged).toBeGreaterThan(KILLS);
   expect(result.rollups.length).toBeGreaterThanOrEqual(3);
-});
-
-it("everything acknowledged while ClickHouse is away is stored once when it is back", async () => {
-  const result = await inDirectory((directory) =>
-    outage({ directory, seconds: AWAY_SECONDS, settings: SMALL_SEGMENTS, say }),
-  );
-  const { findings, ...figures } = result;
-  console.log(JSON.stringify(figures));
-  expect(findings).toEqual([]);
-  expect(brokenOutage(result)).toEqual([]);
-  expect(result.log_segments).toBeGreaterThan(1);
-});
-
-it("at its quota the log answers 503 with Retry-After, loses nothing, and takes data again after the drain", async () => {
-  const settings = { TIDEMARK_LOG_QUOTA_BYTES: "600000", ...SMALL_SEGMENTS };
-  const result = await inDirectory((directory) => outage({ directory, seconds: AWAY_SECONDS, settings, say }));
-  const { findings, ...figures } = result;
-  console.log(JSON.stringify(figures));
-  expect(findings).toEqual([]);
-  expect(brokenOutage(result)).toEqual([]);
-  expect(result.statuses[503]).toBeGreaterThan(0);
-  expect(Object.keys(result.statuses).sort()).toEqual(["200", "503"]);
-  expect(result.log_bytes).toBeLessThanOrEqual(600_000);
 });

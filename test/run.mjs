@@ -18,7 +18,7 @@ const reports = mkdtempSync(join(tmpdir(), "tidemark-test-"));
 const bin = (name) => join(root, "node_modules", ".bin", name);
 
 /** Most tests wait most of the time, for servers and intervals. */
-const PYTEST_WORKERS = 3;
+const PYTEST_WORKERS = 2;
 const django = join(root, "collectors", "django");
 const lab = join(root, "services", "lab", "django");
 
@@ -37,7 +37,7 @@ const vitest = (project) => ({
     const failed = failedFiles(report);
     if (!process.env.CI || failed.length === 0) return readVitest([report], code);
     console.log(`\n== ${project}: once more ${failed.length} files that failed`);
-    const again = await startVitest(project, "-again", failed);
+    const again = await startVitest(project, "-again", ["--no-file-parallelism", ...failed]);
     return readVitest([report, again.report], again.code);
   },
 });
@@ -111,10 +111,10 @@ if (leftOut.length > 0) {
 console.log(`\n${totals.passed} passed, ${totals.failed} failed`);
 process.exitCode = totals.failed > 0 ? 1 : 0;
 
-function startVitest(project, suffix, files = []) {
+function startVitest(project, suffix, more = []) {
   const report = join(reports, `${project}${suffix}.json`);
   const reporter = `--reporter=${join(root, "test", "support", "tries-reporter.mjs")}`;
-  const args = ["run", "--project", project, "--reporter=default", reporter, ...files];
+  const args = ["run", "--project", project, "--reporter=default", reporter, ...more];
   const env = { TIDEMARK_TEST_REPORT: report };
   return start(bin("vitest"), args, root, env).then((code) => ({ report, code }));
 }

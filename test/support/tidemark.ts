@@ -85,7 +85,7 @@ export class Fatal extends Error {}
 export async function until<T>(
   what: string | (() => string),
   condition: () => Promise<T> | T,
-  timeoutMs = 30_000,
+  timeoutMs = 60_000,
   everyMs = 200,
 ): Promise<NonNullable<T>> {
   const deadline = Date.now() + timeoutMs;

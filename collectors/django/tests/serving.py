@@ -61,7 +61,7 @@ class Running:
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Ends it; the exit code."""
         self.process.send_signal(number)
-        return self.process.wait(15)
+        return self.process.wait(30)
 
 
 @contextmanager
@@ -104,7 +104,7 @@ def running(command: list[str], sink: Sink | None, **environment: str) -> Iterat
             return False
 
     try:
-        until(answers, 20)
+        until(answers, 60)
         yield server
     finally:
         if process.poll() is None:

@@ -77,7 +77,7 @@ class Sink:
         return [attributes for attributes, record in list(self.logs) if record.event_name == name]
 
 
-def until(condition: Callable[[], T], timeout: float = 15.0) -> T:
+def until(condition: Callable[[], T], timeout: float = 30.0) -> T:
     """The first true value of *condition*, polled; fails with the last one after *timeout* seconds."""
     deadline = time.monotonic() + timeout
     while True:

@@ -9,7 +9,7 @@ const REGISTER = new URL("../dist/register.js", import.meta.url).href;
 /** What runs a program under the agent. */
 export const PRELOAD = ["--import", REGISTER];
 const POLL_MS = 25;
-const DEADLINE_MS = 20_000;
+const DEADLINE_MS = 60_000;
 
 /**
  * Versions and programs of the Node.js releases to test under: the one that runs the tests, and those that

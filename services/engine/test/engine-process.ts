@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const MAIN = fileURLToPath(new URL("../dist/main.cjs", import.meta.url));
-const START_MS = 20_000;
+const START_MS = 60_000;
 
 export const WRITER_PASSWORD = "writer-secret";
 export const WRITER = { authorization: `Basic ${Buffer.from(`tidemark:${WRITER_PASSWORD}`).toString("base64")}` };
@@ -119,7 +119,7 @@ export async function startEngineProcess(
 }
 
 /** Polls until `look` gives something truthy. Throws after `seconds`. */
-export async function until<T>(look: () => Promise<T> | T, seconds = 10): Promise<NonNullable<T>> {
+export async function until<T>(look: () => Promise<T> | T, seconds = 30): Promise<NonNullable<T>> {
   const deadline = performance.now() + seconds * 1e3;
   for (;;) {
     const found = await look();

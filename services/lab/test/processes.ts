@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import type { ServiceCommand } from "../src/demo-services.ts";
 
-const READY_DEADLINE_MS = 30_000;
+const READY_DEADLINE_MS = 60_000;
 const POLL_MS = 50;
 
 /** A demo service as a process of the test. */

@@ -203,7 +203,7 @@ describe("without a database", () => {
               type: "application/json",
               body: { error: { code: "LAB_DATABASE_UNAVAILABLE", message: "The database did not answer." } },
             });
-            expect(performance.now() - startMs).toBeLessThan(4000);
+            expect(performance.now() - startMs).toBeLessThan(10_000);
           }
         }),
       );
@@ -237,6 +237,6 @@ describe("the end", () => {
     expect(stopped.map(({ code }) => code)).toEqual([0, 0, null]);
     for (const answer of await Promise.all(answers)) expect(answer.status).toBe(200);
     // A worker that gunicorn had to end is collected by the system a moment later.
-    await expect.poll(() => processes.filter(isAlive), { timeout: 10_000 }).toEqual([]);
+    await expect.poll(() => processes.filter(isAlive), { timeout: 30_000 }).toEqual([]);
   });
 });

@@ -211,7 +211,7 @@ describe("in Chromium", () => {
     );
     expect(await page.locator(".panel").first().textContent()).toContain("does not answer");
     const second = await startSeededEngine(first.port, directory);
-    await page.locator(".banner").waitFor({ state: "hidden", timeout: 20_000 });
+    await page.locator(".banner").waitFor({ state: "hidden", timeout: 30_000 });
     await page.close();
     await lonely.close();
     await second.stop();

@@ -1,4 +1,7 @@
+import { mkdtempSync } from "node:fs";
 import { rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { Random } from "../random.ts";
 import { metric, type Pair, pairIn, startPair } from "../services.ts";
@@ -151,6 +154,16 @@ export async function drained(pair: Pick<Pair, "otlp">): Promise<string> {
   );
   // What was the open segment a moment ago may be on its way still.
   return page;
+}
+
+/** Lends a new directory to `use`, and removes it. */
+export async function inDirectory<T>(use: (directory: string) => Promise<T>): Promise<T> {
+  const directory = mkdtempSync(join(tmpdir(), "tidemark-chaos-"));
+  try {
+    return await use(directory);
+  } finally {
+    await remove(directory);
+  }
 }
 
 export async function remove(directory: string): Promise<void> {

@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 import { migrate } from "@tidemark/store";
 
 const MAIN = createRequire(import.meta.url).resolve("../../../engine/dist/main.cjs");
-const START_TIMEOUT_MS = 30_000;
+const START_TIMEOUT_MS = 60_000;
 
 /** The embedded ClickHouse as a process of its own, with Tidemark's tables. */
 export async function startEngine() {

@@ -134,11 +134,13 @@ test("takes time linear in the text, whatever the text", () => {
     "%(",
     "{",
   ];
-  const milliseconds = (run: () => void) => {
+  const once = (run: () => void) => {
     const before = process.cpuUsage();
     run();
     return process.cpuUsage(before).user / 1000;
   };
+  // What else the process does meanwhile only adds.
+  const milliseconds = (run: () => void) => Math.min(once(run), once(run));
   for (const unit of units) {
     const long = unit.repeat(Math.ceil(16_384 / unit.length));
     for (const system of SYSTEMS) {

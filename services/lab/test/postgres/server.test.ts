@@ -67,8 +67,8 @@ describe("the embedded server", () => {
     const { child, servers, guard } = await holder();
     expect(servers.length).toBeGreaterThan(1);
     child.kill("SIGKILL");
-    await expect.poll(() => [guard, ...servers].filter(isAlive), { timeout: 10_000 }).toEqual([]);
-    await expect.poll(() => readdir(parent), { timeout: 5_000 }).toEqual([]);
+    await expect.poll(() => [guard, ...servers].filter(isAlive), { timeout: 30_000 }).toEqual([]);
+    await expect.poll(() => readdir(parent), { timeout: 30_000 }).toEqual([]);
   });
 
   it("is removed by the next start when its guard was killed too", async () => {
@@ -78,7 +78,7 @@ describe("the embedded server", () => {
     process.kill(guard, "SIGKILL");
     await exited;
     const next = await startPostgres({ parentDirectory: parent });
-    await expect.poll(() => servers.filter(isAlive), { timeout: 10_000 }).toEqual([]);
+    await expect.poll(() => servers.filter(isAlive), { timeout: 30_000 }).toEqual([]);
     expect(await readdir(parent)).toHaveLength(1);
     await next.stop();
     expect(await readdir(parent)).toEqual([]);

@@ -277,7 +277,7 @@ async function looksRight(uid: string): Promise<void> {
     await page
       .locator(`[data-testid="data-testid Panel header ${title.replaceAll('"', '\\"')}"]`)
       .first()
-      .waitFor({ timeout: 20_000 });
+      .waitFor({ timeout: 30_000 });
   }
   await page.waitForLoadState("networkidle");
   await page.evaluate(async () => {

@@ -54,24 +54,20 @@ describe.each(TEST_NODES)("a program that ends under Node %s", (_version, node) 
     return { ...how, stdout, stderr: told };
   };
 
-  // The last export has half a second, which a machine full of other work may exceed: hence the second try.
-  it.each(ENDINGS)(
-    "%s has told everything, and ends as without the agent",
-    { retry: 2 },
-    async (_, ending, settings) => {
-      own.sink.points.length = own.sink.spans.length = 0;
-      expect(await run(ending, settings, PRELOAD)).toEqual(await run(ending, settings, []));
-      const requests = own.sink.select("http.server.request.duration");
-      expect(requests.map(({ histogram }) => histogram?.count)).toEqual([1]);
-      expect(own.sink.spans.filter(({ kind }) => kind === 2)).toHaveLength(1);
-      // Every number arrives once: the intervals follow each other without gap or overlap.
-      const intervals = own.sink.select("process.cpu.time", { "cpu.mode": "user" });
-      const starts = intervals.slice(1).map(({ startMs }) => startMs);
-      expect(starts).toEqual(intervals.slice(0, -1).map(({ timeMs }) => timeMs));
-    },
-  );
+  // The last export has half a second, which a machine full of other work may exceed.
+  it.each(ENDINGS)("%s has told everything, and ends as without the agent", async (_, ending, settings) => {
+    own.sink.points.length = own.sink.spans.length = 0;
+    expect(await run(ending, settings, PRELOAD)).toEqual(await run(ending, settings, []));
+    const requests = own.sink.select("http.server.request.duration");
+    expect(requests.map(({ histogram }) => histogram?.count)).toEqual([1]);
+    expect(own.sink.spans.filter(({ kind }) => kind === 2)).toHaveLength(1);
+    // Every number arrives once: the intervals follow each other without gap or overlap.
+    const intervals = own.sink.select("process.cpu.time", { "cpu.mode": "user" });
+    const starts = intervals.slice(1).map(({ startMs }) => startMs);
+    expect(starts).toEqual(intervals.slice(0, -1).map(({ timeMs }) => timeMs));
+  });
 
-  it("right after a block has told what blocked it", { retry: 2 }, async () => {
+  it("right after a block has told what blocked it", async () => {
     own.sink.logs.length = 0;
     expect(await run(BLOCK, {}, PRELOAD)).toEqual({ code: 5, signal: null, stdout: "served\n", stderr: "" });
     const stalls = own.sink.logs.filter(({ event }) => event === "tidemark.stall");
