@@ -11,7 +11,6 @@ describe("tidemark-node doctor", () => {
   });
   afterAll(() => sink.close());
 
-  // A burst of other work on the machine in the 15 s it takes is not the agent's fault: hence the second try.
   it("injects known waits, finds each, and reaches the ingest with the agent's settings", async () => {
     sink.requests.length = 0;
     const environment = {
