@@ -23,7 +23,7 @@ const SUBSET: Subset = {
   variableTypes: ["query"],
   overrideMatchers: ["byName", "byRegexp"],
   overrideProperties: ["color", "unit", "custom.axisLabel", "custom.width", "custom.lineStyle", "mappings"],
-  units: ["none", "s", "bytes", "percentunit", "reqps", "ops", "short", "dateTimeAsLocal"],
+  units: ["none", "s", "bytes", "percentunit", "reqps", "ops", "mps", "binBps", "short", "dateTimeAsLocal"],
   colourModes: ["fixed", "palette-classic", "thresholds"],
   drawStyles: ["line", "bars"],
   mappingTypes: ["value"],

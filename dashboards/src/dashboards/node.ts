@@ -1,4 +1,3 @@
-import { bucketQuantile } from "@tidemark/store";
 import { DASHBOARDS, PANELS } from "../panel-ids.ts";
 import { heat, lines, rows } from "../panels/panels.ts";
 import { CRITICAL, NODE as NODE_HUE, OK, shades, WARNING } from "../panels/theme.ts";
@@ -12,13 +11,14 @@ import {
   PROCESS,
   quantileSeries,
 } from "../sql/series.ts";
-import { fromWindows } from "../sql/windows.ts";
 import type { DashboardSpec } from "./layout.ts";
+import { agentRow } from "./node-agent.ts";
+import { processorRow, sharingRow } from "./node-processes.ts";
+import { webSocketsRow } from "./node-websockets.ts";
 import { connectionsPanel, phasesPanel, processGauge, repeatsPanel, stallsPanel, statementsPanel } from "./shared.ts";
 
-const LOOPS = "runtime = 'node' AND kind = 'event_loop'";
-/** Those that serve requests: a worker thread that computes for seconds on end does what it is for. */
-const LOOP = `${LOOPS} AND name NOT LIKE 'worker-%'`;
+/** The loops that serve requests: a worker thread that computes for seconds on end does what it is for. */
+const LOOP = "runtime = 'node' AND kind = 'event_loop' AND name NOT LIKE 'worker-%'";
 const LIBUV = "runtime = 'node' AND kind = 'thread_pool'";
 const POOL = "runtime = 'node' AND kind = 'db_pool'";
 const COLOURS = shades(NODE_HUE);
@@ -88,8 +88,8 @@ export const node: DashboardSpec = {
           ],
           sql: aggregateSeries({
             from: "resource_samples",
-            name: `concat(${PROCESS}, if(name = 'main', '', concat(' ', name)))`,
-            where: `${LOOPS} AND busy_n > 0`,
+            name: PROCESS,
+            where: `${LOOP} AND busy_n > 0`,
             value: "sum(busy_sum) / sum(busy_n)",
           }),
         }),
@@ -226,6 +226,7 @@ LIMIT 30`,
         repeatsPanel("node", 235, 12),
       ],
     },
+    processorRow,
     {
       id: 240,
       title: "What does the process pay?",
@@ -264,13 +265,13 @@ LIMIT 30`,
           unit: "bytes",
           sql: processGauge("v8js.memory.heap.used", "node"),
         }),
-        connectionsPanel("node", 244, 8),
+        connectionsPanel("node", 244, 12),
         lines({
           id: 245,
           colours: COLOURS,
           title: "How much processor does each process use?",
           description: "CPU seconds per second, per process. One loop cannot use much more than one core.",
-          width: 8,
+          width: 12,
           unit: "none",
           sql: aggregateSeries({
             from: metricSource("process.cpu.time"),
@@ -279,39 +280,10 @@ LIMIT 30`,
             value: "sum(total) / step",
           }),
         }),
-        lines({
-          id: 246,
-          colours: COLOURS,
-          title: "Does the process get a core when it wants one?",
-          description:
-            "p95 of the time the main thread was ready to run and had no core. High: the machine is starved or the container is throttled, and the loop's waits are not the code's fault.",
-          width: 8,
-          unit: "s",
-          sql: quantileSeries({
-            from: "resource_samples",
-            name: PROCESS,
-            where: "runtime = 'node' AND kind = 'cpu'",
-            buckets: "wait_buckets",
-            quantiles: [0.95],
-            suffix: false,
-          }),
-        }),
-        rows({
-          id: 247,
-          title: "Do the workers share the load?",
-          description: "Requests and p95 of each process in the range. Even numbers are good balance.",
-          width: 24,
-          height: 6,
-          units: { "requests/s": "reqps", p95: "s" },
-          sql: `${WITH_STEP}
-SELECT ${PROCESS} AS process, toFloat64(sum(count) / greatest(1, toUnixTimestamp($__toTime) - toUnixTimestamp($__fromTime))) AS "requests/s",
-  toFloat64(${bucketQuantile("sumMap(buckets)", 0.95)}) AS p95
-${fromWindows("http_requests")} AND runtime = 'node' AND ${VARIABLE_FILTER}
-GROUP BY process
-ORDER BY "requests/s" DESC
-LIMIT 50`,
-        }),
       ],
     },
+    sharingRow,
+    webSocketsRow,
+    agentRow,
   ],
 };

@@ -47,6 +47,8 @@ export interface ChartSpec extends PanelSpec {
   readonly colours?: SeriesColours;
   /** Dashes of a series by regular expression on its name, in pixels: where shades alone do not tell lines apart. */
   readonly dashes?: Readonly<Record<string, readonly number[]>>;
+  /** Said in place of the chart where the range has nothing of it. */
+  readonly noValue?: string;
   /** `figures`: a table beside the chart with last and largest value, the largest first. */
   readonly legend?: "names" | "figures";
 }
@@ -91,6 +93,7 @@ function chart(spec: ChartSpec): timeseries.PanelBuilder {
     )
     .withTarget(new ClickHouseQuery(spec.sql, "timeseries"));
   if (spec.max !== undefined) builder.max(spec.max);
+  if (spec.noValue !== undefined) builder.noValue(spec.noValue);
   if (spec.thresholds !== undefined) {
     builder
       .thresholds(steps(spec.thresholds))

@@ -159,6 +159,7 @@ export async function writeStory(writer: StoreClient, times: StoryTimes, periodS
               count,
             );
             resource("cpu", "main", { capacity: 1, busy: n.loopU * 0.9 }, 0.001, probes);
+            resource("worker", "cluster", { capacity: 2 });
           } else {
             const d = phase.django;
             const waiting = d.threadsU >= 1 ? 30 : 0;
@@ -290,6 +291,7 @@ export async function writeStory(writer: StoreClient, times: StoryTimes, periodS
             metric("v8js.memory.heap.used", 4e7, { "v8js.heap.space.name": "old_space" });
             metric("v8js.gc.duration", 0.02, { "v8js.gc.type": "minor" }, true);
             metric("tidemark.http.server.loop_active", 0.2, { "http.route": "/books/<id>" }, true);
+            nodeExtras(metric, load, periodSeconds);
           } else {
             metric("tidemark.process.memory.pss", 4e7);
             metric("tidemark.finding", 1, {
@@ -333,6 +335,36 @@ export async function writeStory(writer: StoreClient, times: StoryTimes, periodS
     alert(times, "recovered", 130),
     { ...alert(times, "firing", 150), fingerprint: "b" },
   ]);
+}
+
+/** What a Node process tells of its WebSockets, its quota of processor time, its cluster and its agent. */
+function nodeExtras(
+  metric: (name: string, value: number, attributes?: Record<string, string>, histogram?: boolean) => void,
+  load: { readonly duration: number },
+  periodSeconds: number,
+): void {
+  for (const direction of ["inbound", "outbound"]) {
+    metric("tidemark.websocket.messages", 50 * periodSeconds, { "tidemark.connection.direction": direction });
+    metric("tidemark.websocket.bytes", 9_000 * periodSeconds, { "tidemark.connection.direction": direction });
+  }
+  metric("tidemark.websocket.compressed", 40);
+  metric("tidemark.websocket.buffered", 1e5 * load.duration);
+  for (const [state, share] of [
+    ["running", 0.5],
+    ["runqueue", 0.125],
+  ] as const) {
+    const attributes = { "tidemark.thread.role": "main", "tidemark.cpu.state": state };
+    metric("tidemark.thread.cpu.time", share * periodSeconds, attributes);
+  }
+  metric("tidemark.cgroup.cpu.periods", 10 * periodSeconds);
+  metric("tidemark.cgroup.cpu.throttled_periods", 2.5 * periodSeconds);
+  metric("tidemark.worker.exits", 1, { "error.type": "SIGKILL" });
+  metric("tidemark.worker.restarts", 1);
+  metric("tidemark.agent.cpu.time", 0.02 * periodSeconds, { "tidemark.agent.part": "worker" });
+  metric("tidemark.agent.throttled", 0.5);
+  metric("tidemark.agent.hold.duration", 0.0002, {}, true);
+  metric("tidemark.agent.dropped", 3, { "tidemark.dropped.reason": "queue_full" });
+  metric("tidemark.agent.errors", 1, { "tidemark.agent.part": "worker" });
 }
 
 /** What a healthy ingest says about itself every 10 s of the story: one point in 500 is rejected, one in 250 over a budget. */
