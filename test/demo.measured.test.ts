@@ -263,7 +263,7 @@ describe("the demo, played once", () => {
  * services do not have: cluster workers, worker threads, a quota of processor time.
  */
 const MAY_BE_EMPTY =
-  /cluster worker|worker thread|own quota|agent lose|hold the application|firing|fires|alert|line of code|turned away|too many series|inserts fail|rejected|refused|swap|n\+1|stall|stood still|block|change in the settings/i;
+  /cluster worker|worker thread|own quota|agent lose|hold the thread|firing|fires|alert|line of code|turned away|too many series|inserts fail|rejected|refused|swap|n\+1|stall|stood still|block|change in the settings/i;
 
 interface Frame {
   fields: { name: string; type: string }[];

@@ -20,7 +20,7 @@ export const agentRow: RowSpec = {
     lines({
       id: 281,
       colours: COLOURS,
-      title: "How much processor does the agent's thread use?",
+      title: "How busy is the agent's thread?",
       description:
         "Share of one core that the agent's own thread uses, per process. Above 3 % of a core over a minute it gives up half of its probes, above 6 % all of them: see the next panel.",
       width: 6,
@@ -39,7 +39,7 @@ export const agentRow: RowSpec = {
     lines({
       id: 282,
       colours: COLOURS,
-      title: "How many of its probes did the agent give up?",
+      title: "How many probes did it give up?",
       description:
         "Share of its probes that the agent leaves out to stay within its budget of processor time: 0 none, 0.5 half, 1 all. Above zero, waits are measured by fewer samples or not at all, and stalls are not named at 1.",
       width: 6,
@@ -62,7 +62,7 @@ export const agentRow: RowSpec = {
     lines({
       id: 283,
       colours: COLOURS,
-      title: "How long did it hold the application's thread?",
+      title: "How long did it hold the thread?",
       description:
         "Longest time in which the application's thread was asked for its stack, in each bucket. It is asked only while it is blocked anyway, so this is what naming the culprit adds to a stall.",
       width: 6,

@@ -11,7 +11,13 @@ const CLUSTER = `${NODE} AND kind = 'worker' AND name = 'cluster'`;
 const THREADS = `${NODE} AND kind = 'event_loop' AND name LIKE 'worker-%'`;
 const THREAD = `concat(${PROCESS}, ' ', substring(name, 8))`;
 const COLOURS = shades(NODE_HUE);
-const ENDING_COLOURS = { "/./": NODE_HUE.dark, "/SIG/": "#B877D9", "/code 0/": NEUTRAL, "/replaced/": NODE_HUE.light };
+const ENDING_COLOURS = {
+  "/./": NODE_HUE.dark,
+  "/SIG/": "#8E6FC9",
+  "/SIGKILL/": "#C15C9B",
+  "/code 0/": NEUTRAL,
+  "/replaced/": NODE_HUE.light,
+};
 
 /** Why the main thread did not move on: its own code, or nobody gave it a core. */
 export const processorRow: RowSpec = {

@@ -6,7 +6,7 @@ import type { RowSpec } from "./layout.ts";
 import { processGauge } from "./shared.ts";
 
 const NODE = "runtime = 'node'";
-const COLOURS = { ...shades(NODE_HUE), "/sent|compressed/": NODE_HUE.light };
+const COLOURS = { ...shades(NODE_HUE), "/received|open/": NODE_HUE.main, "/sent|compressed/": NODE_HUE.light };
 const DASHES = { "/sent|compressed/": [6, 3] };
 const DIRECTED = "concat(service, if(attributes['tidemark.connection.direction'] = 'inbound', ' received', ' sent'))";
 const NO_WEB_SOCKETS = "no WebSockets of ws or Socket.IO";
