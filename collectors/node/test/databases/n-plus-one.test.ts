@@ -13,10 +13,11 @@ const REPEATING = {
   "/client": ["for (const line of lines) await client.query(SQL, [line]);", "onOneClient"],
   "/callbacks": ["pool.query(SQL, [line], (error) =>", "byCallbacks"],
   "/knex": ['for (const id of lines) await builder("books")', "byKnex"],
+  "/sequelize": ["for (const id of lines) await Book.findByPk(id)", "bySequelize"],
 } as const;
 const QUIET = { "/fan-out": LINES, "/knex-fan-out": LINES, "/few": 2, "/none": 0, "/wrong": 1 } as const;
 
-describe.each(TEST_NODES)("pages that read a real PostgreSQL through pg and knex on Node %s", (_version, node) => {
+describe.each(TEST_NODES)("pages that read a real PostgreSQL on Node %s", (_version, node) => {
   let postgres: Postgres;
   let sink: Sink;
   let app: AgentProcess;
@@ -88,7 +89,7 @@ describe.each(TEST_NODES)("pages that read a real PostgreSQL through pg and knex
     const durations = "db.client.operation.duration";
     const statements = (route: string) =>
       merge(sink.select(durations, { "http.route": route, "db.query.summary": "SELECT books" }));
-    for (const route of ["/pool", "/client", "/callbacks", "/knex", "/fan-out", "/knex-fan-out"]) {
+    for (const route of ["/pool", "/client", "/callbacks", "/knex", "/sequelize", "/fan-out", "/knex-fan-out"]) {
       expect(statements(route).count, route).toBe(VISITS * LINES);
     }
     expect(merge(sink.select(durations, { "http.route": "/wrong", "error.type": "42703" })).count).toBe(VISITS);
@@ -96,10 +97,11 @@ describe.each(TEST_NODES)("pages that read a real PostgreSQL through pg and knex
     expect([...texts]).toContain('select "id", "title" from "books" where "id" = $1 limit $2');
   });
 
-  it("times the waits for knex's pool as well as those for pg's", () => {
+  it("times the waits for the pools of knex and sequelize as well as those for pg's", () => {
     const waits = (name: string) =>
       merge(sink.select("db.client.connection.wait_time", { "db.client.connection.pool.name": name })).count;
     expect(waits("knex")).toBe(2 * VISITS * LINES);
+    expect(waits("sequelize")).toBe(VISITS * LINES + 1);
     // Three pages ask for each statement, one for the whole page, one twice, one once.
     expect(waits("tidemark_shop")).toBe(VISITS * (3 * LINES + 1 + 2 + 1) + 5);
   });

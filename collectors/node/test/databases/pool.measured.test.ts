@@ -58,6 +58,8 @@ describe("what twenty callers wait for four connections, within a tenth of their
   it("of pg's pool, with traces", () =>
     compare("pg", "tidemark_shop", "postgresql", { POSTGRES_URL: postgres.databaseUrl }));
   it("of knex's pool", () => compare("knex", "knex", "other_sql", { POSTGRES_URL: postgres.databaseUrl }));
+  it("of sequelize's pool", () =>
+    compare("sequelize", "sequelize", "other_sql", { POSTGRES_URL: postgres.databaseUrl }));
 });
 
 describeDatabase("mariadb", "the same of mysql2's pool", () => {

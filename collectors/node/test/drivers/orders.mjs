@@ -2,6 +2,7 @@
 import express from "express";
 import knex from "knex";
 import pg from "pg";
+import { DataTypes, Sequelize } from "sequelize";
 
 const LINES = 7;
 const SQL = "SELECT id, title FROM books WHERE id = $1";
@@ -9,6 +10,11 @@ const connectionString = process.env.POSTGRES_URL;
 const pool = new pg.Pool({ connectionString, max: 4 });
 // With a version, knex does not ask for it on each new connection.
 const builder = knex({ client: "pg", version: "18", connection: connectionString, pool: { min: 0, max: 4 } });
+// Nor does sequelize; what it asks of a new connection is asked here, in no request.
+const kept = { max: 1, min: 1, idle: 600_000 };
+const sequelize = new Sequelize(connectionString, { logging: false, databaseVersion: "18.0.0", pool: kept });
+await sequelize.authenticate();
+const Book = sequelize.define("books", { title: DataTypes.TEXT }, { timestamps: false });
 const lines = Array.from({ length: LINES }, (_, line) => line + 1);
 
 async function oneByOne() {
@@ -32,6 +38,9 @@ function byCallbacks(done, rest = lines) {
 async function byKnex() {
   for (const id of lines) await builder("books").where({ id }).first("id", "title");
 }
+async function bySequelize() {
+  for (const id of lines) await Book.findByPk(id);
+}
 
 async function starved() {
   const held = await Promise.all(Array.from({ length: 4 }, () => pool.connect()));
@@ -47,6 +56,7 @@ app.get("/pool", page(oneByOne));
 app.get("/client", page(onOneClient));
 app.get("/callbacks", (_request, response, next) => byCallbacks((error) => (error ? next(error) : response.end())));
 app.get("/knex", page(byKnex));
+app.get("/sequelize", page(bySequelize));
 app.get(
   "/fan-out",
   page(() => Promise.all(lines.map((line) => pool.query(SQL, [line])))),

@@ -1,7 +1,7 @@
 // Twenty callers share a pool of four connections; prints how long each waited for one by its own clock, as JSON.
 const CALLERS = 20;
 const ROUNDS = 30;
-const pool = await { pg: pgPool, mysql2: mysqlPool, knex: knexPool }[process.env.POOL]();
+const pool = await { pg: pgPool, mysql2: mysqlPool, knex: knexPool, sequelize: sequelizePool }[process.env.POOL]();
 const waits = [];
 
 async function pgPool() {
@@ -32,6 +32,18 @@ async function knexPool() {
     sleep: (connection) => connection.query("SELECT pg_sleep($1)", [0.01]),
     release: (connection) => made.client.releaseConnection(connection),
     end: () => made.destroy(),
+  };
+}
+
+async function sequelizePool() {
+  const { Sequelize } = await import("sequelize");
+  const options = { logging: false, databaseVersion: "18.0.0", pool: { min: 0, max: 4 } };
+  const made = new Sequelize(process.env.POSTGRES_URL, options);
+  return {
+    get: () => made.connectionManager.getConnection(),
+    sleep: (connection) => connection.query("SELECT pg_sleep($1)", [0.01]),
+    release: (connection) => made.connectionManager.releaseConnection(connection),
+    end: () => made.close(),
   };
 }
 

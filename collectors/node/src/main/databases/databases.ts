@@ -10,6 +10,7 @@ import { followNodeRedis } from "./node-redis.ts";
 import { Operations } from "./operations.ts";
 import { followPg } from "./pg.ts";
 import { Pools } from "./pool.ts";
+import { followSequelize } from "./sequelize.ts";
 
 /** Waits for the database drivers that the application loads, and times what it does with them. */
 export function followDatabases(
@@ -20,8 +21,7 @@ export function followDatabases(
 ): Pools {
   const pools = new Pools(series, control, contexts);
   const parts = { loads, contexts, pools, operations: new Operations(series, control, contexts) };
-  for (const follow of [followPg, followMysql2, followKnex, followMongodb, followIoredis, followNodeRedis]) {
-    follow(parts);
-  }
+  const every = [followPg, followMysql2, followKnex, followSequelize, followMongodb, followIoredis, followNodeRedis];
+  for (const follow of every) follow(parts);
   return pools;
 }

@@ -1,6 +1,5 @@
-import { type AnyFunction, wrapMethod } from "../module-loads.ts";
 import { type DriverParts, tellAsked } from "./driver.ts";
-import type { PoolKind } from "./pool.ts";
+import { type PoolKind, timeAcquire } from "./pool.ts";
 
 interface TarnPool {
   readonly max: number;
@@ -41,16 +40,7 @@ export function followKnex(parts: DriverParts): void {
     within: "knex",
     file: "tarn",
     loaded: (exports) => {
-      const { Pool } = exports as { Pool?: unknown };
-      const timed = (acquire: AnyFunction): AnyFunction =>
-        function (this: TarnPool, ...parameters) {
-          const ended = pools.waitStarted(this, tarnPool);
-          const pending = acquire.apply(this, parameters) as PendingAcquire;
-          // knex awaits the same promise, so that a failure observed here is handled there.
-          if (ended !== undefined) pending.promise.then((connection) => ended(undefined, connection), ended);
-          return pending;
-        };
-      if (wrapMethod(Pool, "acquire", timed)) contexts.enabled = true;
+      if (timeAcquire(exports, pools, tarnPool, ({ promise }: PendingAcquire) => promise)) contexts.enabled = true;
     },
   });
 }

@@ -1,6 +1,7 @@
 import type { Control } from "../../shared/control.ts";
 import type { Value } from "../../shared/value.ts";
 import { TICK_MS } from "../loop-ticker.ts";
+import { type AnyFunction, wrapMethod } from "../module-loads.ts";
 import type { RequestContexts } from "../request-context.ts";
 import type { SeriesTable } from "../series.ts";
 
@@ -98,6 +99,26 @@ export class Pools {
       if (!taken.has(name)) return name;
     }
   }
+}
+
+/**
+ * Times every call of `acquire` of the pools of a class; `promiseOf` finds the promise of the connection in what it returns.
+ * The library awaits the same promise, so that a failure observed here is handled there. False when there is no such class.
+ */
+export function timeAcquire<Pool extends object, Pending>(
+  exports: unknown,
+  pools: Pools,
+  kind: PoolKind<Pool>,
+  promiseOf: (pending: Pending) => Promise<unknown>,
+): boolean {
+  const timed = (acquire: AnyFunction): AnyFunction =>
+    function (this: Pool, ...parameters) {
+      const ended = pools.waitStarted(this, kind);
+      const pending = acquire.apply(this, parameters) as Pending;
+      if (ended !== undefined) promiseOf(pending).then((connection) => ended(undefined, connection), ended);
+      return pending;
+    };
+  return wrapMethod((exports as { Pool?: unknown }).Pool, "acquire", timed);
 }
 
 interface Pending {
