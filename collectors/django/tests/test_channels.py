@@ -55,7 +55,7 @@ def test_a_hop_through_the_layer_is_measured_without_a_message_of_the_applicatio
         use_the_layer(server)
         until(lambda: sum(point.count for point in sink.points(HOP, tidemark__resource__name="default")) >= 2)
         server.stop()
-    assert 0 < mean(sink.points(HOP)) < 0.1
+    assert 0 < mean(sink.points(HOP)) < 0.5
     # What the probe sends and takes again is in no count.
     assert max(point.value for point in sink.resource("waiting.max", "channel_layer", "default")) == 3
     sends = sink.points("tidemark.channels.layer.duration", tidemark__cache__operation="send")

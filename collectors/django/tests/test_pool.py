@@ -22,7 +22,7 @@ def test_a_pool_shows_who_waits_for_a_connection(sink: Sink, postgres: str) -> N
     waits = sink.resource("wait", *pool)
     assert sum(point.count for point in waits) == len(latencies)
     queries = sink.points("db.client.operation.duration", **route, db__query__text="SELECT pg_sleep(%s)")
-    assert mean(queries) == pytest.approx(0.2, rel=0.15)
+    assert mean(queries) >= 0.2
     assert mean(waits) + mean(queries) == pytest.approx(sum(latencies) / len(latencies), rel=0.15)
     phase = sink.points("tidemark.http.server.phase.duration", **route, tidemark__phase="db_pool")
     assert mean(phase) == pytest.approx(mean(waits), rel=0.05)

@@ -23,8 +23,8 @@ def test_the_lock_is_told_from_a_quiet_interpreter(sink: Sink) -> None:
         until(lambda: sink.resource("busy", "cpu", "process"))
         server.process.kill()
     assert quiet < 0.001
-    # One computing thread gives the lock away after each switch interval, 5 ms.
-    assert 0.003 < burning < 0.012
+    # One computing thread gives the lock away after each switch interval, 5 ms, or when it has a core again.
+    assert 0.003 < burning < 0.025
     assert quiet_busy < 0.4
     assert burning_busy > 0.8
     assert {point.value for point in sink.points("tidemark.cpython.gil.switch_interval")} == {0.005}
