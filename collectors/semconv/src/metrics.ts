@@ -874,7 +874,7 @@ const django: readonly Metric[] = [
     attributes: [],
     runtimes: DJANGO,
     brief: "Workers aborted by their server for a time-out.",
-    source: "gunicorn worker_abort.",
+    source: "gunicorn worker_abort; requests of uWSGI older than --harakiri.",
   },
 ];
 

@@ -69,6 +69,8 @@ class Agent:
         self.spans: deque[Span] = deque(maxlen=MAX_PENDING_SPANS)
         self.request_resource: Resource | None = None
         self.configured_backlog: int | None = None
+        self.request_limit: float | None = None
+        """Seconds after which the server ends a worker that is still in one request, without a word to it."""
         self.socket_resource: Resource | None = None
         """What takes requests straight from the socket: their wait in the socket is the wait for it."""
         self.socket_wait: Callable[[Any], float | None] | None = None

@@ -75,6 +75,7 @@ class Exporter:
         closing = False
         while not closing:
             self._wake.wait(max(0.0, due - time.monotonic()))
+            self._wake.clear()
             # Read before the export: an end that comes during one wants another.
             closing = self._closing
             due = max(due + interval, time.monotonic() + interval / 2)
@@ -97,6 +98,10 @@ class Exporter:
                 unsent,
                 unanswered,
             )
+
+    def soon(self) -> None:
+        """Exports now rather than at the end of the interval: this process may not live so long."""
+        self._wake.set()
 
     def close(self, timeout: float = FLUSH_TIMEOUT_S) -> None:
         """Sends the last interval; waits for it at most *timeout* seconds."""

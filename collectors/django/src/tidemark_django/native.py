@@ -45,6 +45,11 @@ def get_ident() -> int:
     return ident
 
 
+def running_greenlet() -> Any:
+    """The calling greenlet. Only where :func:`patched`."""
+    return sys.modules["greenlet"].getcurrent()
+
+
 class Event:
     """As ``threading.Event`` for one waiting thread, on one lock."""
 
@@ -57,6 +62,12 @@ class Event:
         if not self._set:
             self._set = True
             self._closed.release()
+
+    def clear(self) -> None:
+        """From the thread that waits."""
+        if self._set:
+            self._closed.acquire()
+            self._set = False
 
     def is_set(self) -> bool:
         return self._set

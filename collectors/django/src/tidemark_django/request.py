@@ -56,8 +56,8 @@ class RequestState:
     rebound inside a copied context would lose what it counted. Slots, all set at once: reading a default from the
     class cost three times as much. *pattern* is Django's own pattern of the route; *queries_before* counts the queries
     that a request which runs very many has handed over already; *counted* how many of those held are in :attr:`inner`;
-    *key* is its place in the agent's table of requests; *seen* is when the watch
-    last looked at its thread, and how long that had computed then; *task* is the identity of its asyncio task.
+    *key* is its place in the agent's table of requests; *seen* is when the watch last looked at its thread, and how
+    long that had computed then; *task* is the identity of its asyncio task, or its greenlet.
     """
 
     __slots__ = (
@@ -113,7 +113,8 @@ class RequestState:
         self.below = NOTHING_BELOW
         self.cache = self.db = self.db_pool = self._inner = self.middleware = self.template = 0.0
         self.counted = self.hops = self.key = self.parent_id = self.queries_before = self.span_id = self.stalls = 0
-        self.start_ns = self.status = self.task = self.trace_id = 0
+        self.start_ns = self.status = self.trace_id = 0
+        self.task: Any = 0
         self.cpu: float | None = None
         self.cpu_start: float | None = None
         self.end: float | None = None

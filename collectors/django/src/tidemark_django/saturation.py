@@ -61,6 +61,8 @@ class Resource:
         self._wait: Histogram | None = None
         self.waiting_since: Callable[[], list[float]] | None = None
         """Gives the moments (``perf_counter``) since which its work waits, where each is known."""
+        self.full_for = 0.0
+        """Seconds of the last ticks in a row that found it full while something waited."""
         self._lock = native.lock()
         self._reset()
 
@@ -97,6 +99,7 @@ class Resource:
                 contended = reading.waiting > 0
             if reading.capacity is not None and reading.busy is not None and contended is not None:
                 full = contended and reading.busy >= reading.capacity
+                self.full_for = self.full_for + elapsed if full else 0.0
                 self._saturated = (self._saturated or 0.0) + (elapsed if full else 0.0)
 
     def take(self) -> list[Point]:

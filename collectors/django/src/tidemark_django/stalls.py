@@ -1,6 +1,6 @@
 import time
 from dataclasses import dataclass
-from types import CodeType, FrameType
+from types import CodeType
 from typing import Final
 
 from tidemark_django import frames, kernel, semconv, victims
@@ -8,10 +8,16 @@ from tidemark_django.agent import Agent
 from tidemark_django.agg import AttributeValue
 from tidemark_django.encode import Event
 from tidemark_django.loop import LoopWatch
-from tidemark_django.request import RequestState, current_request
+from tidemark_django.request import RequestState
 
 LOOP_BLOCK_S: Final = 0.1
 LOOP_REPORT_S: Final = 1.0
+FULL_S: Final = 0.5
+"""How long a pool must be full while others wait before it is asked what keeps it."""
+KEEPER_PERIOD_S: Final = 1.0
+MIN_KEPT_S: Final = 0.1
+NOTICE_S: Final = 0.5
+"""How long before a worker is killed it tells what it is doing."""
 CPU_SHARE: Final = 0.5
 MAX_EVENTS_PER_INTERVAL: Final = 20
 NS_PER_S: Final = 1e9
@@ -20,7 +26,8 @@ Stack = list[tuple[CodeType, int]]
 
 class StallWatch:
     """
-    Catches who stands still: requests older than the limit, and loops that do not answer their probe.
+    Catches who stands still: requests older than the limit, loops that do not answer their probe, and who keeps a pool
+    that is full while others wait for it.
 
     A block of a loop is sampled once when it is 0.1 s old, reported when it ends, and before that when it is a second
     old. Events about one stall have one time, its begin.
@@ -31,6 +38,10 @@ class StallWatch:
         self._sent = 0
         self._blocks: dict[int, Block] = {}
         self._cpu: dict[int, tuple[float, float]] = {}
+        self._warned: RequestState | None = None
+        self._given_up: RequestState | None = None
+        self._keeper: RequestState | None = None
+        self._next_keeper = 0.0
 
     def new_interval(self) -> None:
         """Allows the next interval's events."""
@@ -39,27 +50,63 @@ class StallWatch:
     def tick(self) -> None:
         """Looks once. From the agent's thread."""
         now = time.perf_counter()
-        limit = self._agent.config.slow_request
+        limit, given_up_after = self._agent.config.slow_request, self._agent.request_limit
         for state in list(self._agent.requests.values()):
             age = now - state.start
+            if given_up_after is not None:
+                self._look_at_limit(state, age, given_up_after)
             if age >= limit * (1 + 4 * state.stalls) and state.stalls < 3:
-                self._sample_request(state, now)
+                state.stalls += self._sample_request(state, now)
             elif age >= limit / 2 and state.seen is None and state.thread_id is not None:
                 state.seen = _processor_time(state.thread_id, now)
         for loop in self._agent.loops:
             self._look_at(loop)
+        self._sample_keeper(now)
 
-    def _sample_request(self, state: RequestState, now: float) -> None:
+    def _sample_keeper(self, now: float) -> None:
+        """The oldest request of those that keep a full pool while others wait, at most one each second."""
+        resource = self._agent.request_resource
+        if resource is None or resource.full_for < FULL_S or now < self._next_keeper:
+            return
+        oldest = min(list(self._agent.requests.values()), key=lambda state: state.start, default=None)
+        if oldest is None or oldest is self._keeper or oldest.stalls or now - oldest.start < MIN_KEPT_S:
+            return
+        held_up = victims.of_resource(resource, oldest.start)
+        if held_up is not None and not held_up.count:
+            return
+        self._next_keeper = now + KEEPER_PERIOD_S
+        if self._sample_request(oldest, now, held_up):
+            self._keeper = oldest
+
+    def _look_at_limit(self, state: RequestState, age: float, limit: float) -> None:
+        """
+        The server kills this worker within two seconds of the limit, and it will not be able to say anything then.
+
+        What it is doing is told shortly before, that it timed out when it has: it may end in between.
+        """
+        ident, threads = state.thread_id, self._agent.threads
+        if age < limit - NOTICE_S or ident is None or threads is None:
+            return
+        if state is not self._warned:
+            self._warned = state
+            report_given_up(self._agent, frames.of_thread(ident), state)
+            threads.export_soon()
+        elif age >= limit and state is not self._given_up:
+            self._given_up = state
+            self._agent.count("tidemark.worker.timeouts")
+            threads.export_soon()
+
+    def _sample_request(self, state: RequestState, now: float, held_up: victims.Victims | None = None) -> bool:
+        """Whether a request's thread could be looked at."""
         ident = state.thread_id
         if ident is None:
-            return
+            return False
         stack = frames.of_thread(ident)
         if not stack or state.finished or state.thread_id != ident:
-            return
-        state.stalls += 1
+            return False
         resource = self._agent.request_resource
         kind, name = (resource.kind, resource.name) if resource is not None else ("", "")
-        held_up = victims.of_resource(resource, state.start)
+        held_up = held_up or victims.of_resource(resource, state.start)
         if state.asynchronous:
             # A thread of its own: nobody waits for it.
             kind, name, held_up = "executor", "asgiref.context", victims.Victims(0, ())
@@ -69,6 +116,7 @@ class StallWatch:
             computed = (state.seen[1] - before[1]) / (now - before[0])
         why = _reason(stack, kernel.native_id(ident), computed)
         self._report(kind, name, Stall(state.start, stack, now - state.start, why, state, held_up))
+        return True
 
     def _look_at(self, loop: LoopWatch) -> None:
         age = loop.beat_age()
@@ -164,11 +212,14 @@ def _reason(stack: Stack, thread: int | None, computed: float | None) -> str:
     return "sleep" if why == "unknown" and computed is not None else why
 
 
-def report_timeout(agent: Agent, frame: FrameType | None) -> None:
-    """Counts a worker that its server ends for a time-out, and says what its main thread was doing."""
+def report_timeout(agent: Agent, stack: Stack, state: RequestState | None) -> None:
+    """Counts a worker that its server ends for a time-out, and says what it was doing, and in which request."""
     agent.count("tidemark.worker.timeouts")
-    stack = frames.walk(frame)
-    state = current_request.get()
+    report_given_up(agent, stack, state)
+
+
+def report_given_up(agent: Agent, stack: Stack, state: RequestState | None) -> None:
+    """Says what a worker that its server gives up is doing."""
     age = time.perf_counter() - state.start if state is not None else 0.0
     resource = agent.request_resource
     kind, name = (resource.kind, resource.name) if resource is not None else ("worker", agent.server.name)

@@ -98,6 +98,10 @@ class Threads:
         agent.repeats.clear()
         return points
 
+    def export_soon(self) -> None:
+        """For what must be told before the process is ended."""
+        self._exporter.soon()
+
     def close(self) -> None:
         """The last export, at the end of the process; a child that inherited the hook does nothing."""
         if os.getpid() != self._agent.pid or runtime.agent is not self._agent:

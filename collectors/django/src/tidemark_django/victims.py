@@ -47,14 +47,14 @@ def of_loop(agent: Agent, since: float, until: float, culprit: RequestState | No
     """
     The other requests of the process's loop, which cannot go on, less those whose sync code runs in a thread.
 
-    None with several loops, and under gevent: which of the requests holds the loop is not known there.
+    Under gevent every request is a greenlet of the hub. None with several loops.
     """
-    if len(agent.loops) != 1 or not agent.thread_clock:
+    if len(agent.loops) != 1:
         return None
     held = [
         state
         for state in list(agent.requests.values())
-        if state is not culprit and state.asynchronous and state.thread_id is None and state.start < until
+        if state is not culprit and state.start < until and _on_loop(agent, state)
     ]
     return Victims(len(held), tuple((_route(agent, state), until - max(since, state.start)) for state in held))
 
@@ -78,11 +78,22 @@ def _lost(stamps: Iterable[float], since: float) -> tuple[int, tuple[tuple[None,
 
 
 def running_request(agent: Agent, loop: LoopWatch) -> RequestState | None:
-    """The request whose task the loop is in now, if it is in one."""
+    """The request whose task or greenlet the loop is in now, if it is in one."""
+    if not agent.thread_clock:
+        return next((state for state in list(agent.requests.values()) if _is_running(state.task)), None)
     task = asyncio.current_task(loop.loop) if isinstance(loop.loop, asyncio.AbstractEventLoop) else None
     if task is None:
         return None
     return next((state for state in list(agent.requests.values()) if state.task == id(task)), None)
+
+
+def _on_loop(agent: Agent, state: RequestState) -> bool:
+    return not agent.thread_clock or (state.asynchronous and state.thread_id is None)
+
+
+def _is_running(greenlet: Any) -> bool:
+    """A greenlet's frame is its thread's while it runs; one that is switched out keeps its own."""
+    return bool(greenlet) and greenlet.gr_frame is None
 
 
 def _route(agent: Agent, state: RequestState) -> str | None:

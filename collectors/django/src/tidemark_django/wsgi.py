@@ -4,7 +4,7 @@ from threading import get_ident
 from time import perf_counter, thread_time, time
 from typing import Any, Final
 
-from tidemark_django import boot, runtime
+from tidemark_django import boot, native, runtime
 from tidemark_django.agent import Agent
 from tidemark_django.http import finish
 from tidemark_django.net import since_header, since_last_data, socket_info
@@ -90,6 +90,8 @@ def _begin(agent: Agent, request: Any) -> RequestState | None:
             if state.start >= agent.cpu_due:
                 agent.cpu_due = state.start + CPU_PERIOD_S
                 state.cpu_start = thread_time()
+        else:
+            state.task = native.running_greenlet()
         return state
     except Exception as error:
         agent.failed("wsgi", error)

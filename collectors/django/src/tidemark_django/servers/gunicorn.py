@@ -8,9 +8,10 @@ from time import perf_counter
 from types import FrameType
 from typing import Any
 
-from tidemark_django import boot, runtime, stalls
+from tidemark_django import boot, frames, runtime, stalls
 from tidemark_django.agent import Agent
 from tidemark_django.identity import Server
+from tidemark_django.request import current_request
 from tidemark_django.saturation import Reading, Resource
 from tidemark_django.servers import listeners, slots
 
@@ -104,7 +105,7 @@ def _watch_timeouts(agent: Agent, worker: Any) -> None:
         return
 
     def told_abort(number: int, frame: FrameType | None) -> Any:
-        boot.guarded("gunicorn", lambda: stalls.report_timeout(agent, frame))
+        boot.guarded("gunicorn", lambda: stalls.report_timeout(agent, frames.walk(frame), current_request.get()))
         return abort(number, frame)
 
     signal.signal(signal.SIGABRT, told_abort)

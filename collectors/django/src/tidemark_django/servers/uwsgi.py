@@ -11,6 +11,7 @@ from tidemark_django.servers.uwsgi_stats import StatsSocket
 
 NAME: Final = "uwsgi"
 STATS_OPTIONS: Final = ("stats", "stats-server", "stat")
+HARAKIRI_OPTIONS: Final = ("harakiri", "t")
 
 
 def install() -> None:
@@ -39,6 +40,7 @@ def start() -> Agent | None:
 
 
 def _watch(agent: Agent, uwsgi: Any) -> None:
+    agent.request_limit = _harakiri(uwsgi)
     if not getattr(uwsgi, "has_threads", True):
         agent.log_once(NAME, "tidemark: without enable-threads, uWSGI runs the agent's threads during requests only")
     connection_fd = getattr(uwsgi, "connection_fd", None)
@@ -62,11 +64,27 @@ def _watch(agent: Agent, uwsgi: Any) -> None:
 
 def _stats_socket(agent: Agent, options: dict[Any, Any]) -> StatsSocket | None:
     """The stats server of this deployment, when it has one: it knows the requests that never reach Django."""
+    configured = _option(options, STATS_OPTIONS)
+    return StatsSocket(agent, configured) if configured else None
+
+
+def _harakiri(uwsgi: Any) -> float | None:
+    """
+    Seconds of a request after which the master kills its worker (``--harakiri``).
+
+    The worker gets SIGKILL, within two seconds after that: it must have said before what it was doing.
+    """
+    options = getattr(uwsgi, "opt", {})
+    limit = _option(options, HARAKIRI_OPTIONS)
+    known = limit.isdigit() and int(limit) > 0 and uwsgi.masterpid() > 0
+    return float(limit) if known and not _option(options, ("harakiri-queue-threshold",)) else None
+
+
+def _option(options: dict[Any, Any], names: tuple[str, ...]) -> str:
+    """The first of an option's values; empty when it is not given."""
     by_name = {_text(key): value for key, value in options.items()}
-    configured = next((by_name[name] for name in STATS_OPTIONS if name in by_name), None)
-    if isinstance(configured, list):
-        configured = configured[0]
-    return StatsSocket(agent, _text(configured)) if configured else None
+    value = next((by_name[name] for name in names if name in by_name), "")
+    return _text(value[0] if isinstance(value, list) else value)
 
 
 def _text(value: Any) -> str:
