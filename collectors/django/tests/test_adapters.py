@@ -1,6 +1,7 @@
 """A server whose inside is not what its adapter knows: its numbers are absent, one warning says so, it serves on."""
 
 import logging
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -90,6 +91,15 @@ def test_arguments_of_a_worker_that_granian_does_not_have_today_are_no_failure()
     assert granian._arguments(known)["blocking_threads"] == 3
     assert granian._arguments(known | {"args": (3, 4)}) == {}
     assert granian._arguments({}) == {}
+
+
+def test_a_spawned_granian_worker_knows_its_master_by_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ["/usr/bin/granian", "--workers", "3", "--metrics", "--metrics-port", "9099", "shop.wsgi:application"]
+    monkeypatch.setattr(sys, "argv", command)
+    master = granian._master_by_command_line()
+    assert (master.workers, master.metrics_enabled, master.metrics_port) == (3, True, 9099)
+    monkeypatch.setattr(sys, "argv", ["manage.py", "runserver"])
+    assert granian._master_by_command_line() is None
 
 
 def test_a_queue_the_kernel_does_not_show_is_neither_contended_nor_free(agent: Agent) -> None:

@@ -2,7 +2,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable
-from types import FrameType
+from types import FrameType, SimpleNamespace
 from typing import Any, Final
 
 from tidemark_django import boot, loop, net
@@ -13,6 +13,7 @@ from tidemark_django.servers import listeners
 from tidemark_django.servers.granian_metrics import MetricsEndpoint
 
 NAME: Final = "granian"
+MASTER_ATTRIBUTES: Final = ("workers", "metrics_enabled", "metrics_address", "metrics_port")
 FIRST_ARGUMENTS: Final = 5
 """Worker id, application, socket, channel to the master, loop: the arguments that granian makes in the worker."""
 
@@ -33,7 +34,21 @@ def install() -> None:
                 master = found["self"]
         frame = frame.f_back
     if worker:
-        _start(worker, master)
+        _start(worker, master if master is not None else boot.guarded(NAME, _master_by_command_line))
+
+
+def _master_by_command_line() -> Any:
+    """
+    What a worker may know of its master where it was spawned and not forked (the default since Python 3.14).
+
+    A spawned process has its parent's command line; granian's own parser reads it, and its environment variables.
+    """
+    if "granian" not in os.path.basename(sys.argv[0]) and os.path.basename(os.path.dirname(sys.argv[0])) != NAME:
+        return None
+    from granian.cli import cli
+
+    told = cli.make_context(NAME, list(sys.argv[1:])).params
+    return SimpleNamespace(**{name: told[name] for name in MASTER_ATTRIBUTES})
 
 
 def _start(worker: dict[str, Any], master: Any) -> None:
