@@ -58,7 +58,7 @@ RULES: Final = {
         "All workers together may open more connections than the database allows: the last ones are refused",
         "fewer workers or threads, a smaller pool in each, or a pooler such as PgBouncer",
     ),
-    # Source: gunicorn's documentation of the setting `threads`: 2 to 4 per core.
+    # Source: gunicorn's documentation of the setting `threads`: "generally in the 2-4 x $(NUM_CORES) range".
     "tidemark.W009": Rule(
         "More threads in a worker than four per usable core: they share one interpreter lock, and wait for it longer",
         "fewer threads in more workers",
