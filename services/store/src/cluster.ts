@@ -75,7 +75,9 @@ export function onCluster(statement: string, cluster: Cluster): string[] {
     key(table);
     const local = `ALTER TABLE ${localTable(table)}${clause}${change}`;
     // What changes the columns themselves the Distributed table must know; codecs, TTLs and settings are of the rows.
-    return /\b(ADD|DROP|RENAME) COLUMN\b/.test(change) ? [local, `ALTER TABLE ${table}${clause}${change}`] : [local];
+    return /\b(ADD|DROP|RENAME) COLUMN\b|\bEPHEMERAL\b/.test(change)
+      ? [local, `ALTER TABLE ${table}${clause}${change}`]
+      : [local];
   }
   throw new Error(`a migration has a statement without a form on a cluster: ${text.slice(0, 80)}`);
 }

@@ -27,6 +27,9 @@ export function schemaPage(migrations: readonly Migration[]): string {
   for (const statement of statements) {
     const table = tableOf(statement);
     if (table !== undefined) tables.set(table.name, table);
+    const [, holder = "", column = ""] = /^ALTER TABLE (\w+) MODIFY COLUMN (\w+) .* EPHEMERAL$/m.exec(statement) ?? [];
+    const changed = tables.get(holder);
+    if (changed !== undefined) tables.set(holder, without(changed, column));
     const [, target, body] =
       /^CREATE MATERIALIZED VIEW IF NOT EXISTS \w+ TO (\w+) AS\n([\s\S]*)/m.exec(statement) ?? [];
     const source = /^FROM (?:\(.*FROM )?(\w+)/m.exec(body ?? "")?.[1];
@@ -37,6 +40,11 @@ export function schemaPage(migrations: readonly Migration[]): string {
   const sections = [...tables.values()].map((table) => section(table, feeds));
   const list = [...views].map(([name, note]) => `| \`${name}\` | ${note.replaceAll("|", "\\|")} |`);
   return `${HEAD}\n${sections.join("\n")}\n## Views\n\n| view | |\n|---|---|\n${list.join("\n")}\n`;
+}
+
+/** An EPHEMERAL column can be neither stored nor read. */
+function without(table: Table, gone: string): Table {
+  return { ...table, columns: table.columns.filter((column) => !column.startsWith(`${gone} `)) };
 }
 
 function section(table: Table, feeds: ReadonlyMap<string, string>): string {

@@ -58,13 +58,20 @@ test("a materialized view stays on its node, a view reads the whole cluster", ()
   ]);
 });
 
-test("a codec is changed where the rows are, a new column on both", () => {
+test("a codec or a setting is changed where the rows are, a new column and one that can no longer be read on both", () => {
   expect(onCluster("ALTER TABLE samples MODIFY COLUMN e CODEC(ZSTD(3))", CLUSTER)).toEqual([
     "ALTER TABLE samples_local ON CLUSTER 'tidemark' MODIFY COLUMN e CODEC(ZSTD(3))",
   ]);
   expect(onCluster("ALTER TABLE samples ADD COLUMN IF NOT EXISTS x UInt8", CLUSTER)).toEqual([
     "ALTER TABLE samples_local ON CLUSTER 'tidemark' ADD COLUMN IF NOT EXISTS x UInt8",
     "ALTER TABLE samples ON CLUSTER 'tidemark' ADD COLUMN IF NOT EXISTS x UInt8",
+  ]);
+  expect(onCluster("ALTER TABLE samples_1m MODIFY COLUMN last UInt8 EPHEMERAL", CLUSTER)).toEqual([
+    "ALTER TABLE samples_1m_local ON CLUSTER 'tidemark' MODIFY COLUMN last UInt8 EPHEMERAL",
+    "ALTER TABLE samples_1m ON CLUSTER 'tidemark' MODIFY COLUMN last UInt8 EPHEMERAL",
+  ]);
+  expect(onCluster("ALTER TABLE samples MODIFY SETTING merge_selector_base = 12", CLUSTER)).toEqual([
+    "ALTER TABLE samples_local ON CLUSTER 'tidemark' MODIFY SETTING merge_selector_base = 12",
   ]);
 });
 
