@@ -4,6 +4,8 @@ import { connect } from "node:net";
 import { fileURLToPath } from "node:url";
 
 const CONNECTIONS = 32;
+const ENDLESS_SECONDS = 86_400;
+const QUIET = { stdio: ["ignore", "ignore", "inherit"] };
 const REQUEST = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
 
 /** Runs a command to its end; undefined where it is not installed. */
@@ -34,6 +36,28 @@ export async function loadGenerator() {
       const requests = Number(/(\d+) requests in/.exec(text ?? "")?.[1]);
       if (!(requests > 0)) throw new Error(`the load generator did not tell its requests: ${text}`);
       return requests;
+    },
+    /**
+     * A generator that stands still whenever it is not let go, with its connections open: load in slices far shorter
+     * than a run. Who is served counts the requests.
+     */
+    start(port) {
+      const child = wrk
+        ? spawn("wrk", ["-t1", `-c${CONNECTIONS}`, `-d${ENDLESS_SECONDS}s`, `http://127.0.0.1:${port}/`], QUIET)
+        : spawn(process.execPath, [fileURLToPath(import.meta.url), String(port), String(ENDLESS_SECONDS)], QUIET);
+      const kill = () => child.kill("SIGKILL"); // what stands still would outlive us
+      process.once("exit", kill);
+      const ended = once(child, "close");
+      ended.catch(() => {}); // told by the requests that are missing
+      return {
+        go: () => child.kill("SIGCONT"),
+        pause: () => child.kill("SIGSTOP"),
+        end() {
+          process.removeListener("exit", kill);
+          kill();
+          return ended;
+        },
+      };
     },
   };
 }

@@ -1,58 +1,43 @@
 // What the agent costs: CPU time of the server's process for each request to a handler that does nothing; --help says how to run it.
-import { fork } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { availableParallelism, cpus } from "node:os";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { loadGenerator } from "./load.mjs";
-import { median, quantile } from "./median.mjs";
+import { MODES, REGISTER, startLoaded } from "./loaded-server.mjs";
+import { median, medianBounds } from "./median.mjs";
 
 const HELP = `npm run bench:node-agent -- [flags]
 
   --json                        a last line of JSON with the ratios
   --readme                      write the table into README.md
-  --rounds 4 --slices 6         rounds of fresh servers, slices of load in each
-  --seconds 1                   length of a slice
+  --rounds 10                   rounds, each with a fresh server for each mode
+  --blocks 8                    blocks of slices in a round; a block loads each server twice
+  --slice-ms 200                length of a slice
+  --settle-ms 12000             time from the start of a round's servers to the first slice
   --modes none,metrics,...      none, metrics, traces, otel, otel1
   --node20 PATH --node22 PATH --node24 PATH   further Node.js programs
 
-Each round starts a fresh server for each mode and loads them in turn, slice by slice, in an order that changes. A
-slice's ratio is to the slice of the server without an agent next to it; shown is the median of all slices, and the
-middle half of them. Memory is what a server holds after its load, less what the one without an agent holds.
+A block loads the servers one after the other and then in the reverse order, so that what drifts on the machine falls on
+all alike; the next block begins with another one. A round's ratio is the CPU time per request of all its slices to that
+of the server without an agent; shown is the median of the rounds, and the bounds of that median in 95 of 100 cases.
+Starting is not part of it: the servers are loaded and left alone until the agents have made their first export.
+Memory is what a server holds after its load, less what the one without an agent holds.
 `;
-const WARM_SECONDS = 1;
-const REGISTER = new URL("../dist/register.js", import.meta.url);
 const README = new URL("../README.md", import.meta.url);
-const SERVER = fileURLToPath(new URL("server.mjs", import.meta.url));
-const OPENTELEMETRY = new URL("opentelemetry.mjs", import.meta.url).href;
-
-const MODES = {
-  none: { title: "no agent", preload: [], env: {} },
-  metrics: { title: "Tidemark, metrics tier", preload: [REGISTER.href], env: { TIDEMARK_TRACES: "0" } },
-  traces: { title: "Tidemark, metrics and trace tier", preload: [REGISTER.href], env: { TIDEMARK_TRACES: "1" } },
-  otel: {
-    title: "OpenTelemetry HTTP spans, all exported",
-    preload: [OPENTELEMETRY],
-    env: { OTEL_TRACES_SAMPLER: "parentbased_always_on" },
-  },
-  otel1: {
-    title: "OpenTelemetry HTTP spans, 1 % sampled",
-    preload: [OPENTELEMETRY],
-    env: { OTEL_TRACES_SAMPLER: "parentbased_traceidratio", OTEL_TRACES_SAMPLER_ARG: "0.01" },
-  },
-};
+const WARM_SLICE_MS = 500;
 
 const { values: flags } = parseArgs({
   options: {
     help: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
     readme: { type: "boolean", default: false },
-    rounds: { type: "string", default: "4" },
-    slices: { type: "string", default: "6" },
-    seconds: { type: "string", default: "1" },
+    rounds: { type: "string", default: "10" },
+    blocks: { type: "string", default: "8" },
+    "slice-ms": { type: "string", default: "200" },
+    "settle-ms": { type: "string", default: "12000" },
     modes: { type: "string", default: Object.keys(MODES).join(",") },
     node20: { type: "string" },
     node22: { type: "string" },
@@ -64,6 +49,7 @@ if (flags.help) {
   process.stdout.write(HELP);
   process.exit(0);
 }
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
 
 function count(name) {
   const value = Number(flags[name]);
@@ -83,70 +69,30 @@ async function startSink() {
   return sink;
 }
 
-async function startServer(node, mode, endpoint) {
-  const { preload, env } = MODES[mode];
-  const inherited = Object.entries(process.env).filter(([name]) => !/^(NODE_OPTIONS|OTEL_|TIDEMARK_)/.test(name));
-  const child = fork(SERVER, {
-    execPath: node,
-    execArgv: preload.flatMap((module) => ["--import", module]),
-    env: {
-      ...Object.fromEntries(inherited),
-      TIDEMARK_ENDPOINT: endpoint,
-      OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
-      OTEL_SERVICE_NAME: "bench",
-      ...env,
-    },
-  });
-  let ended;
-  let stopping = false;
-  child.once("exit", (code) => {
-    ended = code;
-    if (!stopping) child.emit("error", new Error(`the server under ${mode} ended with ${code}`));
-  });
-  child.on("error", () => {}); // told by the answer that is waited for
-  const answer = async () => {
-    if (ended !== undefined) throw new Error(`the server under ${mode} ended with ${ended}`);
-    const [message] = await once(child, "message");
-    return message;
-  };
-  const { port } = await answer();
-  return {
-    port,
-    read() {
-      const message = answer();
-      child.send("read");
-      return message;
-    },
-    async stop() {
-      if (ended !== undefined) return;
-      stopping = true;
-      const exit = once(child, "exit");
-      child.send("end");
-      await exit;
-    },
-  };
+/** Loads all servers in turn until the last one has settled. */
+async function warm(servers) {
+  const untilMs = performance.now() + count("settle-ms");
+  do {
+    for (const server of servers.values()) await server.slice(WARM_SLICE_MS);
+  } while (performance.now() < untilMs);
 }
 
-/** One round: microseconds per request in each slice, and resident bytes, by mode. */
+/** One round: CPU time and requests of all slices, and resident bytes, by mode. */
 async function measureRound(node, modes, round, load, endpoint) {
   const servers = new Map();
-  const results = new Map();
+  const results = new Map(modes.map((mode) => [mode, { microseconds: 0, requests: 0, rssBytes: 0 }]));
   try {
-    for (const mode of modes) {
-      servers.set(mode, await startServer(node, mode, endpoint));
-      await load.run(servers.get(mode).port, WARM_SECONDS);
-      results.set(mode, { slices: [], rssBytes: 0 });
-    }
-    for (let slice = 0; slice < count("slices"); slice++) {
-      const from = (round + slice) % modes.length;
-      for (const mode of [...modes.slice(from), ...modes.slice(0, from)]) {
-        const server = servers.get(mode);
-        const before = await server.read();
-        const requests = await load.run(server.port, count("seconds"));
-        const after = await server.read();
+    for (const mode of modes) servers.set(mode, await startLoaded(node, mode, endpoint, load));
+    await warm(servers);
+    for (let block = 0; block < count("blocks"); block++) {
+      const from = (round + block) % modes.length;
+      const order = [...modes.slice(from), ...modes.slice(0, from)];
+      for (const mode of [...order, ...order.toReversed()]) {
+        const slice = await servers.get(mode).slice(count("slice-ms"));
         const result = results.get(mode);
-        result.slices.push((after.cpuMicroseconds - before.cpuMicroseconds) / requests);
-        result.rssBytes = after.rssBytes;
+        result.microseconds += slice.microseconds;
+        result.requests += slice.requests;
+        result.rssBytes = slice.rssBytes;
       }
     }
   } finally {
@@ -155,35 +101,31 @@ async function measureRound(node, modes, round, load, endpoint) {
   return results;
 }
 
-/** Medians of all slices by mode. */
+/** Medians of all rounds by mode. */
 async function measure(node, modes, load, endpoint) {
   const rounds = [];
   for (let round = 0; round < count("rounds"); round++) {
     rounds.push(await measureRound(node, modes, round, load, endpoint));
-    process.stderr.write(`round ${round + 1} of ${count("rounds")} under ${node}\n`);
+    const told = modes.map((mode) => `${mode} ${perRequest(rounds.at(-1).get(mode)).toFixed(1)} us`).join(", ");
+    process.stderr.write(`round ${round + 1} of ${count("rounds")} under ${node}: ${told}\n`);
   }
   return new Map(
     modes.map((mode) => {
-      const ratios = rounds.flatMap((round) =>
-        round.get(mode).slices.map((microseconds, slice) => microseconds / round.get("none").slices[slice]),
-      );
-      return [
-        mode,
-        {
-          microseconds: median(rounds.flatMap((round) => round.get(mode).slices)),
-          ratio: median(ratios),
-          lower: quantile(ratios, 0.25),
-          upper: quantile(ratios, 0.75),
-          addedBytes: median(rounds.map((round) => round.get(mode).rssBytes - round.get("none").rssBytes)),
-        },
-      ];
+      const ratios = rounds.map((round) => perRequest(round.get(mode)) / perRequest(round.get("none")));
+      const microseconds = median(rounds.map((round) => perRequest(round.get(mode))));
+      const addedBytes = median(rounds.map((round) => round.get(mode).rssBytes - round.get("none").rssBytes));
+      return [mode, { microseconds, ratio: median(ratios), ...medianBounds(ratios), addedBytes }];
     }),
   );
 }
 
+function perRequest({ microseconds, requests }) {
+  return microseconds / requests;
+}
+
 function table(measured) {
   const lines = [
-    "| Node | mode | CPU per request | ratio to no agent | half of the slices | memory added |",
+    "| Node | mode | CPU per request | ratio to no agent | its bounds | memory added |",
     "|---|---|---|---|---|---|",
   ];
   for (const [version, modes] of measured) {
@@ -231,7 +173,8 @@ for (const major of [20, 22, 24]) {
 sink.close();
 sink.closeAllConnections();
 
-const machine = `Median of ${count("rounds") * count("slices")} slices of ${count("seconds")} s, in ${flags.rounds} rounds, ${load.name} with 32 connections, on ${availableParallelism()} cores (${cpus()[0]?.model.trim() || "unknown processor"}).`;
+const slices = `2 x ${count("blocks")} slices of ${count("slice-ms")} ms`;
+const machine = `Median of ${count("rounds")} rounds of ${slices} for each server, ${load.name} with 32 connections, on ${availableParallelism()} cores (${cpus()[0]?.model.trim() || "unknown processor"}). The bounds hold the median in 95 of 100 cases.`;
 console.log(`${table(measured)}\n\n${machine}`);
 
 if (flags.readme) {
