@@ -63,7 +63,7 @@ export async function startLoaded(node, mode, endpoint, load) {
   const generator = load.start(port);
   generator.pause();
   return {
-    /** Loads the server for some time: CPU time of the whole process and requests meanwhile, resident bytes after it. */
+    /** Loads the server for some time: CPU time of the whole process, time and requests meanwhile, resident bytes after it. */
     async slice(ms) {
       const before = await read();
       generator.go();
@@ -72,7 +72,12 @@ export async function startLoaded(node, mode, endpoint, load) {
       generator.pause();
       const requests = after.requests - before.requests;
       if (requests === 0) throw new Error(`the server under ${mode} had no request in ${ms} ms`);
-      return { microseconds: after.cpuMicroseconds - before.cpuMicroseconds, requests, rssBytes: after.rssBytes };
+      return {
+        microseconds: after.cpuMicroseconds - before.cpuMicroseconds,
+        wallMicroseconds: after.wallMicroseconds - before.wallMicroseconds,
+        requests,
+        rssBytes: after.rssBytes,
+      };
     },
     async stop() {
       await generator.end();

@@ -25,6 +25,10 @@ all alike; the next block begins with another one. A round's ratio is the CPU ti
 of the server without an agent; shown is the median of the rounds, and the bounds of that median in 95 of 100 cases.
 Starting is not part of it: the servers are loaded and left alone until the agents have made their first export.
 Memory is what a server holds after its load, less what the one without an agent holds.
+
+Run it alone on the machine. The agent's thread costs the same each second whatever the requests, so where others take
+most of the core, and leave the server few requests a second, it weighs more on each: the last line tells what the
+server had, which is 0.9 of a core or more on a machine that is free.
 `;
 const README = new URL("../README.md", import.meta.url);
 const WARM_SLICE_MS = 500;
@@ -77,10 +81,12 @@ async function warm(servers) {
   } while (performance.now() < untilMs);
 }
 
-/** One round: CPU time and requests of all slices, and resident bytes, by mode. */
+/** One round: CPU time, time and requests of all slices, and resident bytes, by mode. */
 async function measureRound(node, modes, round, load, endpoint) {
   const servers = new Map();
-  const results = new Map(modes.map((mode) => [mode, { microseconds: 0, requests: 0, rssBytes: 0 }]));
+  const results = new Map(
+    modes.map((mode) => [mode, { microseconds: 0, wallMicroseconds: 0, requests: 0, rssBytes: 0 }]),
+  );
   try {
     for (const mode of modes) servers.set(mode, await startLoaded(node, mode, endpoint, load));
     await warm(servers);
@@ -91,6 +97,7 @@ async function measureRound(node, modes, round, load, endpoint) {
         const slice = await servers.get(mode).slice(count("slice-ms"));
         const result = results.get(mode);
         result.microseconds += slice.microseconds;
+        result.wallMicroseconds += slice.wallMicroseconds;
         result.requests += slice.requests;
         result.rssBytes = slice.rssBytes;
       }
@@ -114,7 +121,8 @@ async function measure(node, modes, load, endpoint) {
       const ratios = rounds.map((round) => perRequest(round.get(mode)) / perRequest(round.get("none")));
       const microseconds = median(rounds.map((round) => perRequest(round.get(mode))));
       const addedBytes = median(rounds.map((round) => round.get(mode).rssBytes - round.get("none").rssBytes));
-      return [mode, { microseconds, ratio: median(ratios), ...medianBounds(ratios), addedBytes }];
+      const cores = median(rounds.map((round) => round.get(mode).microseconds / round.get(mode).wallMicroseconds));
+      return [mode, { microseconds, ratio: median(ratios), ...medianBounds(ratios), addedBytes, cores }];
     }),
   );
 }
@@ -173,8 +181,9 @@ for (const major of [20, 22, 24]) {
 sink.close();
 sink.closeAllConnections();
 
+const shares = [...measured.values()].map((byMode) => byMode.get("none").cores.toFixed(2));
 const slices = `2 x ${count("blocks")} slices of ${count("slice-ms")} ms`;
-const machine = `Median of ${count("rounds")} rounds of ${slices} for each server, ${load.name} with 32 connections, on ${availableParallelism()} cores (${cpus()[0]?.model.trim() || "unknown processor"}). The bounds hold the median in 95 of 100 cases.`;
+const machine = `Median of ${count("rounds")} rounds of ${slices} for each server, ${load.name} with 32 connections, on ${availableParallelism()} cores (${cpus()[0]?.model.trim() || "unknown processor"}). The bounds hold the median in 95 of 100 cases. Servers without an agent had ${shares.join(" and ")} of a core.`;
 console.log(`${table(measured)}\n\n${machine}`);
 
 if (flags.readme) {

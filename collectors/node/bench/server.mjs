@@ -12,6 +12,11 @@ server.listen(0, "127.0.0.1", () => process.send({ port: server.address().port }
 process.on("message", (message) => {
   if (message === "end") process.exit(0);
   const { user, system } = process.cpuUsage();
-  process.send({ cpuMicroseconds: user + system, requests, rssBytes: process.memoryUsage.rss() });
+  process.send({
+    cpuMicroseconds: user + system,
+    wallMicroseconds: performance.now() * 1000,
+    requests,
+    rssBytes: process.memoryUsage.rss(),
+  });
 });
 process.on("disconnect", () => process.exit(0));

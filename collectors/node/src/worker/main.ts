@@ -134,9 +134,11 @@ clock.atRandom(
     for (const lane of lanes) lane.probe(nowMs);
   }),
 );
-setInterval(() => void spans.flush(), Math.min(SPANS_MS, options.exportIntervalSeconds * MS_PER_S));
 setInterval(() => safely(exportEvents)(0, 0), Math.min(EVENTS_MS, options.exportIntervalSeconds * MS_PER_S));
 setInterval(() => safely(exportAll)(0, 0), options.exportIntervalSeconds * MS_PER_S);
 setTimeout(() => safely(returnGarbage)(0, 0), Math.max(SETTLED_MS, 1.1 * options.exportIntervalSeconds * MS_PER_S));
 control.ready = true;
-if (options.traces) spans.prepare();
+if (options.traces) {
+  spans.prepare();
+  setInterval(() => void spans.flush(), Math.min(SPANS_MS, options.exportIntervalSeconds * MS_PER_S));
+}

@@ -1,6 +1,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 
 const BYTES_PER_KB = 1024;
+const ANONYMOUS_KB = /^RssAnon:\s+(\d+)/m;
+const THREADS = /^Threads:\s+(\d+)/m;
 
 export interface ProcessStatus {
   /** Resident anonymous memory in bytes. */
@@ -12,14 +14,14 @@ export interface ProcessStatus {
 export function processStatus(): ProcessStatus {
   try {
     const text = readFileSync("/proc/self/status", "utf8");
-    const field = (name: string) => {
-      const found = new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(text)?.[1];
+    const field = (pattern: RegExp) => {
+      const found = pattern.exec(text)?.[1];
       return found === undefined ? undefined : Number(found);
     };
-    const anonymousKb = field("RssAnon");
+    const anonymousKb = field(ANONYMOUS_KB);
     return {
       anonymous: anonymousKb === undefined ? undefined : anonymousKb * BYTES_PER_KB,
-      threads: field("Threads"),
+      threads: field(THREADS),
     };
   } catch {
     return { anonymous: undefined, threads: undefined };
