@@ -92,7 +92,7 @@ beforeAll(async () => {
   viewer = await until(
     () => `the demo to be ready\n${output()}`,
     () => output().match(/http:\/\/127\.0\.0\.1:\d+(?=\/d\/)/)?.[0],
-    60_000,
+    100_000,
   );
 });
 

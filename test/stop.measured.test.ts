@@ -39,7 +39,7 @@ it.each([
       if (demo.exitCode !== null) throw new Fatal(`the demo ended with ${demo.exitCode}:\n${output()}`);
       return after.test(output());
     };
-    await until(() => `the demo to print ${after}\n${output()}`, reached, 60_000);
+    await until(() => `the demo to print ${after}\n${output()}`, reached, 120_000);
     expect(marked(marker).length).toBeGreaterThanOrEqual(processes);
     const asked = Date.now();
     demo.kill("SIGINT");
