@@ -70,11 +70,19 @@ def install() -> None:
                 _in_transaction(held[TRANSACTION], start, end)
             queries = state.queries
             if queries is None:
-                state.queries = [record]
-                return result
+                queries = state.queries = []
             queries.append(record)
-            if len(queries) >= state.agent.repeats_from:
-                _look_at_repeats(state.agent, state, queries)
+            # Here and not in a function: this runs in each query, and a call costs as much as all of it.
+            key = sql if params else _key_without_values(record)
+            runs = state.runs
+            if runs is None:
+                runs = state.runs = {}
+            run = runs[key] = runs.get(key, 0) + 1
+            agent = state.agent
+            if agent.repeats_from <= run <= agent.config.n_plus_one:
+                _look_at_line(agent, state, key, record, reached=run == agent.config.n_plus_one)
+            if len(queries) >= MAX_QUERIES_HELD:
+                _hand_over(agent, state)
         except Exception as failure:
             state.agent.failed("database", failure)
         return result
@@ -277,36 +285,25 @@ class Repeat:
         return self.statement.summary
 
 
-def _look_at_repeats(agent: Agent, state: RequestState, queries: list[QueryRecord]) -> None:
-    """
-    Finds N+1: one SELECT repeated from one line within one request. Called from the query before the threshold on.
-
-    Looking for the line walks the stack, so it is done twice per statement, route and export interval: one run before
-    the threshold and at it. After that a request only looks up what was found.
-    """
-    runs = state.runs
-    if runs is None:
-        runs = state.runs = {}
-        for earlier in queries[:-1]:
-            before = _repeat_key(earlier)
-            runs[before] = runs.get(before, 0) + 1
-    key = _repeat_key(queries[-1])
-    run = runs[key] = runs.get(key, 0) + 1
-    threshold = agent.config.n_plus_one
-    if threshold - 1 <= run <= threshold:
-        _look_at_line(agent, state, key, queries[-1], reached=run == threshold)
-    if len(queries) >= MAX_QUERIES_HELD:
-        agent.loose_queries.append((state.pattern_now(), state.hand_over_queries(MAX_QUERY_SPANS)))
-        if len(runs) >= MAX_QUERIES_HELD:
-            runs.clear()
+def _key_without_values(query: QueryRecord) -> str:
+    """What tells runs of one statement whose SQL may carry values; Django's own text carries none."""
+    return resolve(query)[1].text
 
 
-def _repeat_key(query: QueryRecord) -> Any:
-    """What tells runs of one statement: Django's own text, which carries no values, or without its literals."""
-    return resolve(query)[1].text if query[6] else query[3]
+def _hand_over(agent: Agent, state: RequestState) -> None:
+    """Takes queries off a request that runs very many."""
+    agent.loose_queries.append((state.pattern_now(), state.hand_over_queries(MAX_QUERY_SPANS)))
+    if state.runs is not None and len(state.runs) >= MAX_QUERIES_HELD:
+        state.runs.clear()
 
 
 def _look_at_line(agent: Agent, state: RequestState, key: Any, query: QueryRecord, *, reached: bool) -> None:
+    """
+    Finds N+1: one SELECT repeated from one line within one request. Called one run before the threshold and at it.
+
+    Looking for the line walks the stack, so it is done once per statement, route and export interval. After that a
+    request only looks up what was found.
+    """
     place = (state.pattern_now(), key)
     if place in agent.repeats:
         found = agent.repeats[place]
@@ -316,7 +313,7 @@ def _look_at_line(agent: Agent, state: RequestState, key: Any, query: QueryRecor
     statement = resolve(query)[1]
     if statement.operation != "SELECT" or statement.text == OTHER:
         return
-    frame = sys._getframe(3)
+    frame = sys._getframe(2)
     here = frames.nearest_application_frame(frame)
     if state.sites is None:
         state.sites = {}
