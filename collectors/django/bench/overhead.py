@@ -1,10 +1,12 @@
 """
 What the agent costs a request: gunicorn gthread 1x4 bare, with the agent, and with OpenTelemetry's own Django
-instrumentation, in turns, median of the rounds.
+instrumentation, in turns, median of the rounds; and what it costs the agent that its ingest is away.
 
-Needs wrk, which gets a core of its own where there is taskset. Order matters on a warm machine, so they take turns,
-many times and shortly; only the ratios mean something. The memory is the worker's resident memory with the agent less
-that of the bare one, after the load.
+Needs wrk, which gets the last core for itself where there is taskset: the servers stay off it. Order matters on a warm
+machine, so they take turns, many times and shortly (AB, BA); only the ratios mean something. Each ratio has the
+interval that holds the median of such rounds with 95 %. The memory is the worker's resident memory with the agent
+less that of the bare one, after the load; the growth is that of the worker whose ingest is away,
+from the first round to the last.
 """
 
 import argparse
@@ -18,6 +20,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import comb
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -26,10 +31,31 @@ from tests.serving import Running, gunicorn, running
 from tests.sink import Sink, serve
 
 SECONDS = 2
+ACCEPTED_OUTSIDE = 0.05
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 PINNED = ["taskset", "-c", str(CORES[-1])] if len(CORES) > 1 and shutil.which("taskset") else []
 COMMAND = gunicorn("--worker-class", "gthread", "--threads", "4")
 OTEL_COMMAND = [*COMMAND[:-1], "bench.otel_wsgi:application"]
+NOBODY = "http://127.0.0.1:9"
+ENVIRONMENTS = {
+    "bare": {"TIDEMARK_DISABLED": "1"},
+    "agent": {"TIDEMARK_EXPORT_INTERVAL": "10"},
+    "otel": {"TIDEMARK_DISABLED": "1"},
+    "up": {"TIDEMARK_EXPORT_INTERVAL": "1"},
+    "away": {"TIDEMARK_EXPORT_INTERVAL": "1", "TIDEMARK_ENDPOINT": NOBODY},
+}
+
+
+@dataclass
+class Compared:
+    """Ratios to the first of the servers by name: median, and the interval that holds it; bytes of their workers."""
+
+    rate: dict[str, float]
+    rate_interval: dict[str, tuple[float, float]]
+    cpu: dict[str, float]
+    cpu_interval: dict[str, tuple[float, float]]
+    resident: dict[str, int]
+    growth: dict[str, int]
 
 
 def run(server: Running, path: str) -> tuple[float, float]:
@@ -49,17 +75,22 @@ def run(server: Running, path: str) -> tuple[float, float]:
     return float(found.group(1)), (cpu_seconds(server) - before) / int(count.group(1))
 
 
-def cpu_seconds(server: Running) -> float:
-    """Processor time of a server with its workers so far."""
-    ticks = os.sysconf("SC_CLK_TCK")
-    own = server.process.pid
-    total = 0
+def of_workers(server: Running) -> Iterator[Path]:
+    """Folders in ``/proc`` of the workers of a server."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            fields = stat.read_text().rpartition(") ")[2].split()
-            if int(stat.parent.name) == own or int(fields[1]) == own:
-                total += int(fields[11]) + int(fields[12])
-    return total / ticks
+            if int(stat.read_text().rpartition(") ")[2].split()[1]) == server.process.pid:
+                yield stat.parent
+
+
+def cpu_seconds(server: Running) -> float:
+    """Processor time of the threads of a server's workers so far, to the nanosecond."""
+    total = 0
+    for worker in of_workers(server):
+        for thread in worker.glob("task/*/schedstat"):
+            with contextlib.suppress(OSError):
+                total += int(thread.read_text().split()[0])
+    return total / 1e9
 
 
 def database() -> str:
@@ -71,52 +102,69 @@ def database() -> str:
 
 def resident_bytes(server: Running) -> int:
     """Resident memory of the workers of a server."""
-    pages = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            if int(stat.read_text().rpartition(") ")[2].split()[1]) == server.process.pid:
-                pages += int(stat.with_name("statm").read_text().split()[1])
+    pages = sum(int((worker / "statm").read_text().split()[1]) for worker in of_workers(server))
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def measure(target: Sink, path: str, rounds: int, names: list[str]) -> tuple[dict[str, float], dict[str, float], int]:
-    """Median ratios to bare of the rate and of the processor time per request, and the agent's memory in bytes."""
-    rates: dict[str, list[float]] = {name: [] for name in names}
-    costs: dict[str, list[float]] = {name: [] for name in names}
+def measure(target: Sink, path: str, rounds: int, names: list[str]) -> Compared:
+    """The servers of *names* under the same load in turns, compared with the first of them."""
+    runs: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     library = database()
     with contextlib.ExitStack() as stack:
         servers = {
             name: stack.enter_context(
-                running(
-                    OTEL_COMMAND if name == "otel" else COMMAND,
-                    target,
-                    TEST_SQLITE=library,
-                    TIDEMARK_EXPORT_INTERVAL="10",
-                    TIDEMARK_DISABLED="0" if name == "agent" else "1",
-                )
+                running(OTEL_COMMAND if name == "otel" else COMMAND, target, TEST_SQLITE=library, **ENVIRONMENTS[name])
             )
             for name in names
         }
+        warm: dict[str, int] = {}
         for number in range(rounds + 1):
             for name in names[:: 1 if number % 2 else -1]:
-                rate, cost = run(servers[name], path)
+                found = run(servers[name], path)
                 if number:
-                    rates[name].append(rate)
-                    costs[name].append(cost)
+                    runs[name].append(found)
+            warm = warm or {name: resident_bytes(server) for name, server in servers.items()}
             print(f"{path} round {number} of {rounds}", file=sys.stderr)
-        grown = resident_bytes(servers["agent"]) - resident_bytes(servers["bare"])
+        resident = {name: resident_bytes(server) for name, server in servers.items()}
     for name in names:
-        micro = statistics.median(costs[name]) * 1e6
-        print(f"{path:8} {name:6} {statistics.median(rates[name]):7.0f} requests/s {micro:7.0f} us CPU/request")
+        rate, micro = (statistics.median(column) for column in zip(*runs[name], strict=True))
+        print(f"{path:8} {name:6} {rate:7.0f} requests/s {micro * 1e6:7.0f} us CPU/request")
+    return compare(path, runs, resident, {name: resident[name] - warm[name] for name in names})
 
-    def ratios(values: dict[str, list[float]]) -> dict[str, float]:
-        pairs = {name: zip(values[name], values["bare"], strict=True) for name in names if name != "bare"}
-        return {name: round(statistics.median(a / b for a, b in pair), 3) for name, pair in pairs.items()}
 
-    rate_ratios, cost_ratios = ratios(rates), ratios(costs)
-    for name, ratio in rate_ratios.items():
-        print(f"{path:8} {name:6} {ratio:7.3f} of the bare rate {cost_ratios[name]:7.3f} of the bare CPU")
-    return rate_ratios, cost_ratios, grown
+def compare(
+    path: str, runs: dict[str, list[tuple[float, float]]], resident: dict[str, int], growth: dict[str, int]
+) -> Compared:
+    """Ratios of each round's rate and processor time to those of the first server in the same round."""
+    compared = Compared({}, {}, {}, {}, resident, growth)
+    first, *others = runs
+    for name in others:
+        pairs = list(zip(runs[name], runs[first], strict=True))
+        rates, costs = (sorted(own[part] / other[part] for own, other in pairs) for part in (0, 1))
+        compared.rate[name], compared.cpu[name] = (round(statistics.median(ratios), 3) for ratios in (rates, costs))
+        compared.rate_interval[name], compared.cpu_interval[name] = interval(rates), interval(costs)
+        for of, median, (low, high) in (
+            ("rate", compared.rate[name], compared.rate_interval[name]),
+            ("CPU", compared.cpu[name], compared.cpu_interval[name]),
+        ):
+            print(f"{path:8} {name:6} {median:7.3f} of the {of} of {first}, {low:.3f} to {high:.3f}")
+    return compared
+
+
+def interval(ordered: list[float]) -> tuple[float, float]:
+    """
+    What holds the median with 95 %, from the order of the values alone (sign test). With fewer than six: all of them.
+
+    >>> interval([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0])
+    (2.0, 8.0)
+    """
+    count = len(ordered)
+    outside = 0
+    tail = 1 / 2**count
+    while 2 * (tail + comb(count, outside + 1) / 2**count) <= ACCEPTED_OUTSIDE:
+        outside += 1
+        tail += comb(count, outside) / 2**count
+    return round(ordered[outside], 3), round(ordered[-1 - outside], 3)
 
 
 def main() -> None:
@@ -133,17 +181,27 @@ def main() -> None:
         print("opentelemetry-instrumentation-django is not installed: not measured beside", file=sys.stderr)
     sink = serve()
     target = next(sink)
-    noop, noop_cpu, grown = measure(target, "/", arguments.rounds, names)
-    five, five_cpu, _ = measure(target, "/five/", arguments.rounds, names[:2])
+    if PINNED:
+        os.sched_setaffinity(0, CORES[:-1])
+    noop = measure(target, "/", arguments.rounds, names)
+    five = measure(target, "/five/", arguments.rounds, names[:2])
+    away = measure(target, "/", arguments.rounds, ["up", "away"])
     next(sink, None)
-    summary: dict[str, float | None] = {
+    summary: dict[str, object] = {
         "rounds": arguments.rounds,
-        "noop_rps_ratio": noop["agent"],
-        "noop_cpu_ratio": noop_cpu["agent"],
-        "five_queries_rps_ratio": five["agent"],
-        "five_queries_cpu_ratio": five_cpu["agent"],
-        "otel_noop_rps_ratio": noop.get("otel"),
-        "rss_bytes": grown,
+        "noop_rps_ratio": noop.rate["agent"],
+        "noop_rps_interval": noop.rate_interval["agent"],
+        "noop_cpu_ratio": noop.cpu["agent"],
+        "noop_cpu_interval": noop.cpu_interval["agent"],
+        "five_queries_rps_ratio": five.rate["agent"],
+        "five_queries_rps_interval": five.rate_interval["agent"],
+        "five_queries_cpu_ratio": five.cpu["agent"],
+        "five_queries_cpu_interval": five.cpu_interval["agent"],
+        "otel_noop_rps_ratio": noop.rate.get("otel"),
+        "rss_bytes": noop.resident["agent"] - noop.resident["bare"],
+        "unreachable_rps_ratio": away.rate["away"],
+        "unreachable_rps_interval": away.rate_interval["away"],
+        "unreachable_growth_bytes": away.growth["away"],
     }
     if arguments.json:
         print(json.dumps(summary))
