@@ -159,7 +159,11 @@ describe.each(TEST_NODES)("an Express and WebSocket service under the agent on N
       sink.spans.find(({ kind, attributes }) => kind === 2 && attributes["http.response.status_code"] === 500),
     );
     expect(failed.attributes["http.route"]).toBe("/fail");
-    expect(sink.spans.filter(({ attributes }) => attributes["http.response.status_code"] === 200)).toEqual([]);
+    // Those that took more than a second, on a machine full of other work, are kept as well.
+    const slow = sink.select("http.server.request.duration").filter(({ histogram }) => (histogram?.max ?? 0) >= 1);
+    const mayBeKept = slow.reduce((sum, { histogram }) => sum + (histogram?.count ?? 0), 0);
+    const kept = sink.spans.filter(({ attributes }) => attributes["http.response.status_code"] === 200);
+    expect(kept.length).toBeLessThanOrEqual(mayBeKept);
     expect(JSON.stringify(sink.spans)).not.toContain("key=");
   });
 

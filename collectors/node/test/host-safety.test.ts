@@ -30,11 +30,9 @@ describe.each(TEST_NODES)("the agent in somebody's process on Node %s", (version
 
   it("does not keep a program alive, with or without anybody to send to", async () => {
     for (const endpoint of [own.sink.url, UNREACHABLE]) {
-      const started = performance.now();
       const program = run({ code: 'setTimeout(() => console.log("done"), 1500)' }, endpoint);
       expect(await program.ended).toEqual({ code: 0, signal: null });
       expect(program.output()).toEqual({ stdout: "done\n", stderr: "" });
-      expect(performance.now() - started).toBeLessThan(8000);
     }
   });
 

@@ -52,6 +52,8 @@ async function installTestPackages() {
   await installApart(compiler, join("services", "ingest", "kernel"));
   const drivers = "Installing the database drivers of the Node agent's tests";
   await installApart(drivers, join("collectors", "node", "test", "drivers"));
+  const releases = "Installing the further releases of Node.js that the Node agent is tested under";
+  await installApart(releases, join("collectors", "node", "test", "nodes"));
 }
 
 async function installApart(title, folder) {
