@@ -44,25 +44,28 @@ export interface Agent {
 
 /** Starts the agent in this thread's process; one per process. */
 export function startAgent(options: AgentOptions, environment: Environment): Agent {
+  const parts = makeParts(options, environment);
+  const stops = followApplication(parts);
+  if (options.profile === "low") followProfile(parts, stops);
+  parts.thread.start();
+  if (options.traces) followTraces(parts, options, stops);
+  return endWithProcess(parts.thread, stops, options);
+}
+
+type Parts = ReturnType<typeof makeParts>;
+
+/** What observes the application, and the thread that it is told to. Nothing is hooked yet but the function that describes the moment. */
+function makeParts(options: AgentOptions, environment: Environment) {
   const control = new Control();
   const guard = createGuard(control);
   const series = new SeriesTable(control);
   const contexts = new RequestContexts();
   const repeated = new RepeatedStatements(series, (event) => thread.post({ event }));
   const requests = new HttpRequests(series, control, contexts, (context, route) => repeated.check(context, route));
-  const loads = new ModuleLoads(control);
-  followKoa(loads);
-  const pools = followDatabases(loads, series, control, contexts);
-  const webSockets = new WebSockets(series, guard);
-  const connections = new Connections(
-    series,
-    (socket: Socket) => requests.connectionClosed(socket),
-    (socket: Socket) => webSockets.upgrading(socket),
-  );
-  let activeSpan: ActiveSpan = () => undefined;
-  const description = installDescription(surroundingsOf(control, requests, contexts, () => activeSpan()));
+  const tracing: { activeSpan: ActiveSpan } = { activeSpan: () => undefined };
+  const description = installDescription(surroundingsOf(control, requests, contexts, () => tracing.activeSpan()));
   const identity = identify(options, environment);
-  const thread = new AgentThread(control, {
+  const thread: AgentThread = new AgentThread(control, {
     options,
     identity,
     threadPoolSize: threadPoolSize(environment),
@@ -72,7 +75,40 @@ export function startAgent(options: AgentOptions, environment: Environment): Age
     mayInspect: mayInspect(),
   });
   series.announce = (definition) => thread.post({ series: definition });
-  const stops = [
+  return {
+    control,
+    guard,
+    series,
+    contexts,
+    requests,
+    tracing,
+    description,
+    identity,
+    thread,
+    loads: new ModuleLoads(control),
+  };
+}
+
+/** Hooks everything of the metrics tier into the process. What is returned takes it out again. */
+function followApplication(parts: Parts): (() => void)[] {
+  const { control, guard, series, contexts, requests, description, thread, loads } = parts;
+  followKoa(loads);
+  const pools = followDatabases(loads, series, control, contexts);
+  const webSockets = new WebSockets(series, guard);
+  const connections = new Connections(
+    series,
+    (socket: Socket) => requests.connectionClosed(socket),
+    (socket: Socket) => webSockets.upgrading(socket),
+  );
+  const eachTick = () => {
+    pools.tick();
+    webSockets.tick();
+  };
+  const eachSecond = () => {
+    connections.recheck();
+    control.inspected = isInspected();
+  };
+  return [
     description.remove,
     requests.start(guard),
     connections.start(guard),
@@ -81,36 +117,28 @@ export function startAgent(options: AgentOptions, environment: Environment): Age
     loads.start(),
     followCluster(series, guard),
     followThreads(guard, (news) => thread.post({ thread: news })),
-    startLoopTicker(
-      control,
-      guard,
-      () => {
-        pools.tick();
-        webSockets.tick();
-      },
-      () => {
-        connections.recheck();
-        control.inspected = isInspected();
-      },
-    ),
+    startLoopTicker(control, guard, eachTick, eachSecond),
   ];
-  if (options.profile === "low") {
-    const profile = new LowProfile();
-    guard(() => stops.push(profile.start()))(undefined);
-    thread.profileAsked = guard((question: ProfileQuestion) => thread.post({ profiled: profile.take(question) }));
+}
+
+function followProfile({ guard, thread }: Parts, stops: (() => void)[]): void {
+  const profile = new LowProfile();
+  guard(() => stops.push(profile.start()))(undefined);
+  thread.profileAsked = guard((question: ProfileQuestion) => thread.post({ profiled: profile.take(question) }));
+}
+
+function followTraces(parts: Parts, options: AgentOptions, stops: (() => void)[]): void {
+  const { control, guard, contexts, identity, loads, thread } = parts;
+  try {
+    const { stop, activeSpan } = startTracing(options, identity, contexts, loads, guard, (spans) =>
+      thread.post({ spans }),
+    );
+    stops.push(stop);
+    parts.tracing.activeSpan = activeSpan;
+    contexts.enabled = true; // the SDK follows the context as well: the tax on promises is paid
+  } catch {
+    control.countError(); // metrics go on
   }
-  thread.start();
-  if (options.traces) {
-    try {
-      const tracing = startTracing(options, identity, contexts, loads, guard, (spans) => thread.post({ spans }));
-      stops.push(tracing.stop);
-      activeSpan = tracing.activeSpan;
-      contexts.enabled = true; // the SDK follows the context as well: the tax on promises is paid
-    } catch {
-      control.countError(); // metrics go on
-    }
-  }
-  return endWithProcess(thread, stops, options);
 }
 
 /** Has the last export made when the process ends, in each way in which that can be seen. */
