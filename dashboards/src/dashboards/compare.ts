@@ -21,7 +21,7 @@ function knee(y: string): string {
 SELECT toFloat64(in_flight) AS "in flight", ${ofEach("y")}
 FROM (
   SELECT runtime, ${BUCKET} AS time, sum(sum) / step AS in_flight, ${y} AS y
-  ${fromWindows("http_requests")} AND ${BOTH} AND ${VARIABLE_FILTER}
+  ${fromWindows("http_requests", `count sum ${y}`)} AND ${BOTH} AND ${VARIABLE_FILTER}
   GROUP BY runtime, time
   HAVING ${WHOLE_BUCKETS} AND sum(count) > 0
 )
@@ -36,7 +36,7 @@ FROM (
   SELECT runtime, instance, time, memory_type, sum(mean_open) AS open, max(mean_bytes) AS bytes
   FROM (
     SELECT runtime, instance, ${BUCKET} AS time, memory_type, kind, sum(connections_sum) / sum(connections_n) AS mean_open, sum(memory_bytes_sum) / sum(memory_bytes_n) AS mean_bytes
-    ${fromWindows("connection_memory")} AND ${BOTH} AND ${VARIABLE_FILTER}
+    ${fromWindows("connection_memory", "kind memory_type connections_sum connections_n memory_bytes_sum memory_bytes_n")} AND ${BOTH} AND ${VARIABLE_FILTER}
     GROUP BY runtime, instance, time, memory_type, kind
     HAVING sum(connections_n) > 0 AND sum(memory_bytes_n) > 0
   )
@@ -288,10 +288,10 @@ export const compare: DashboardSpec = {
 SELECT time, series, toFloat64(sum(queries) / nullIf(sum(requests), 0)) AS value
 FROM (
   SELECT ${BUCKET} AS time, ${RUNTIME} AS series, sum(count) AS queries, toUInt64(0) AS requests
-  ${fromWindows("query_timings")} AND ${BOTH} AND ${VARIABLE_FILTER} GROUP BY time, series
+  ${fromWindows("query_timings", "count")} AND ${BOTH} AND ${VARIABLE_FILTER} GROUP BY time, series
   UNION ALL
   SELECT ${BUCKET} AS time, ${RUNTIME} AS series, toUInt64(0) AS queries, sum(count) AS requests
-  ${fromWindows("http_requests")} AND ${BOTH} AND ${VARIABLE_FILTER} GROUP BY time, series
+  ${fromWindows("http_requests", "count")} AND ${BOTH} AND ${VARIABLE_FILTER} GROUP BY time, series
 )
 GROUP BY time, series
 HAVING ${WHOLE_BUCKETS} AND value IS NOT NULL

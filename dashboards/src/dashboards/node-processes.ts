@@ -175,7 +175,7 @@ function balanceTable(): Placed {
     sql: `${WITH_STEP}
 SELECT ${PROCESS} AS process, toFloat64(sum(count) / greatest(1, toUnixTimestamp($__toTime) - toUnixTimestamp($__fromTime))) AS "requests/s",
   toFloat64(${bucketQuantile("sumMap(buckets)", 0.95)}) AS p95
-${fromWindows("http_requests")} AND ${NODE} AND ${VARIABLE_FILTER}
+${fromWindows("http_requests", "worker count buckets")} AND ${NODE} AND ${VARIABLE_FILTER}
 GROUP BY process
 ORDER BY "requests/s" DESC
 LIMIT 50`,

@@ -1,7 +1,7 @@
 import { lines } from "../panels/panels.ts";
 import { NODE as NODE_HUE, shades } from "../panels/theme.ts";
-import { TIER_WITHOUT_5M } from "../sql/fragments.ts";
 import { aggregateSeries, gaugeSeries, metricSource, type Subquery } from "../sql/series.ts";
+import { fromWindows } from "../sql/windows.ts";
 import type { RowSpec } from "./layout.ts";
 import { processGauge } from "./shared.ts";
 
@@ -14,8 +14,7 @@ const NO_WEB_SOCKETS = "no WebSockets of ws or Socket.IO";
 /** Open WebSockets, and of those the compressed ones, in one form. */
 const OPEN: Subquery = `(
   SELECT ts, service, runtime, instance, concat(service, ' open') AS label, connections_sum AS total, connections_n AS n
-  FROM tidemark.connection_windows
-  WHERE $__timeFilter(ts) AND ${TIER_WITHOUT_5M} AND kind = 'websocket' AND connections_n > 0
+  ${fromWindows("connection_memory", "kind connections_sum connections_n")} AND kind = 'websocket' AND connections_n > 0
   UNION ALL
   SELECT ts, service, runtime, instance, concat(service, ' compressed') AS label, total, n FROM ${metricSource("tidemark.websocket.compressed")}
 )`;

@@ -11,6 +11,7 @@ import {
   PROCESS,
   quantileSeries,
 } from "../sql/series.ts";
+import { windowRows } from "../sql/windows.ts";
 import type { DashboardSpec } from "./layout.ts";
 import { agentRow } from "./node-agent.ts";
 import { processorRow, sharingRow } from "./node-processes.ts";
@@ -157,7 +158,7 @@ LIMIT 30`,
           sql: gaugeSeries({
             from: `(
   SELECT ts, service, runtime, instance, concat(service, ' ', name, ' ', measure.1) AS label, measure.2 AS total, measure.3 AS n
-  FROM tidemark.resource_windows
+  FROM ${windowRows("resource_samples", "kind name busy_sum busy_n waiting_sum waiting_n capacity_sum capacity_n")}
   ARRAY JOIN [('busy', busy_sum, busy_n), ('waiting', waiting_sum, waiting_n), ('capacity', capacity_sum, capacity_n)] AS measure
   WHERE $__timeFilter(ts) AND ${TIER} AND ${LIBUV} AND measure.3 > 0
 )`,

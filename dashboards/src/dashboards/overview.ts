@@ -5,7 +5,7 @@ import { CRITICAL, KIND_COLOURS, OK, WARNING } from "../panels/theme.ts";
 import { BOTTLENECK_CODES, bottleneckSql } from "../sql/bottleneck.ts";
 import { BUCKET, SERVICE_FILTER, VARIABLE_FILTER, WHOLE_BUCKETS, WITH_STEP } from "../sql/fragments.ts";
 import { aggregateSeries, quantileSeries } from "../sql/series.ts";
-import { fromWindows, windowsOf } from "../sql/windows.ts";
+import { fromWindows } from "../sql/windows.ts";
 import type { DashboardSpec } from "./layout.ts";
 
 /** "Now" on this page, in seconds: long enough for six exports of 10 s. */
@@ -72,7 +72,7 @@ export const overview: DashboardSpec = {
           sql: `${WITH_STEP}
 SELECT toString(service) AS name, toFloat64(greatest(0, toUnixTimestamp($__toTime) - toUnixTimestamp(max(ts)))) AS value
 FROM (
-  SELECT service, runtime, instance, ts ${fromWindows("resource_samples")}
+  SELECT service, runtime, instance, ts ${fromWindows("resource_samples", "")}
   UNION ALL
   -- The last hour to the export, what came before to the window.
   SELECT service, runtime, instance, toDateTime(ts) AS ts FROM tidemark.resource_samples WHERE $__timeFilter(ts) AND ts >= $__toTime - 3600
@@ -120,7 +120,7 @@ LIMIT 25`,
 SELECT time, toString(service) AS series, code AS value
 FROM (
 ${bottleneckSql({
-  from: { ...windowsOf("resource_samples"), onlyNoticed: true },
+  from: "windows",
   time: "$__timeFilter(ts)",
   bucket: BUCKET,
   by: "service",
@@ -188,7 +188,7 @@ SELECT toString(service) AS service, toString(route) AS route,
   toFloat64(${bucketQuantile("sumMap(buckets)", 0.95)}) AS p95,
   toFloat64(sumIf(count, status >= 500) / sum(count)) AS errors,
   toFloat64(sum(sum) / sum(sum(sum)) OVER ()) AS "share of time"
-${fromWindows("http_requests")} AND ${VARIABLE_FILTER}
+${fromWindows("http_requests", "route status count sum buckets")} AND ${VARIABLE_FILTER}
 GROUP BY service, route
 ORDER BY "share of time" DESC
 LIMIT 50`,

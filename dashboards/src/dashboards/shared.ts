@@ -26,7 +26,7 @@ export function phasesPanel(runtime: Runtime, id: number, width: number): Placed
 SELECT time, phase AS series, toFloat64(seconds / nullIf(max(requests) OVER (PARTITION BY time), 0)) AS value
 FROM (
   SELECT ${BUCKET} AS time, toString(phase) AS phase, sum(sum) AS seconds, sum(count) AS requests
-  ${fromWindows("request_phases")} AND runtime = '${runtime}' AND ${VARIABLE_FILTER}
+  ${fromWindows("request_phases", "phase count sum")} AND runtime = '${runtime}' AND ${VARIABLE_FILTER}
   GROUP BY time, phase
   HAVING ${WHOLE_BUCKETS}
 )
@@ -52,7 +52,7 @@ FROM (
     toFloat64(${bucketQuantile("sumMap(buckets)", 0.5)}) AS p50,
     toFloat64(${bucketQuantile("sumMap(buckets)", 0.95)}) AS p95,
     toFloat64(sum(sum)) AS total
-  ${fromWindows("query_timings")} AND runtime = '${runtime}' AND ${VARIABLE_FILTER}
+  ${fromWindows("query_timings", "db_alias statement_id summary count sum buckets")} AND runtime = '${runtime}' AND ${VARIABLE_FILTER}
   GROUP BY service, alias, statement_id
   ORDER BY total DESC
   LIMIT 30
@@ -78,12 +78,12 @@ SELECT service, route, if(text != '', text, summary) AS statement, toFloat64(cal
   toFloat64(seconds / requests) AS "time per request", toFloat64(requests) AS requests
 FROM (
   SELECT toString(service) AS service, toString(route) AS route, statement_id, toString(any(summary)) AS summary, sum(count) AS calls, sum(sum) AS seconds
-  ${fromWindows("query_timings")} AND runtime = '${runtime}' AND ${VARIABLE_FILTER}
+  ${fromWindows("query_timings", "route statement_id summary count sum")} AND runtime = '${runtime}' AND ${VARIABLE_FILTER}
   GROUP BY service, route, statement_id
 ) AS timings
 INNER JOIN (
   SELECT toString(service) AS service, toString(route) AS route, sum(count) AS requests
-  ${fromWindows("http_requests")} AND runtime = '${runtime}' AND ${VARIABLE_FILTER}
+  ${fromWindows("http_requests", "route count")} AND runtime = '${runtime}' AND ${VARIABLE_FILTER}
   GROUP BY service, route
 ) AS served USING (service, route)
 ANY LEFT JOIN (SELECT statement_id, text FROM tidemark.query_statements) AS statements USING (statement_id)

@@ -1,4 +1,6 @@
 import { bucketQuantile } from "@tidemark/store";
+import { TIER } from "./fragments.ts";
+import { NO_WAITS, rowsAsTheyCame, STAMPED } from "./windows.ts";
 
 /** Below this a wait is scheduling noise: two GIL switch intervals of 5 ms, in seconds. */
 export const NOTICEABLE_WAIT_SECONDS = 0.01;
@@ -16,8 +18,6 @@ const OWN_LANE = 10;
 
 /** Key of the zero bucket. */
 const ZERO_BUCKET = -32768;
-/** An empty map of waits. */
-const NO_WAITS = "CAST(map(), 'Map(Int16, UInt64)')";
 /** Waits without which a p95 says nothing. */
 const MIN_WAITS = 3;
 
@@ -35,22 +35,13 @@ export const BOTTLENECK_CODES = {
   channel_layer: 9,
 } as const;
 
-/** Waits that requests carry; the others are sampled by probes. */
-const STAMPED = `(kind IN ('db_pool', 'executor', 'channel_layer', 'worker') OR (kind = 'thread_pool' AND name NOT IN ('fast', 'slow')))`;
-
 export interface BottleneckQuery {
-  /** Rows in the vocabulary of the view `resource_windows`; default: the rows as they came. */
-  readonly from?: {
-    /** View or `(SELECT ...)`. */
-    readonly view: string;
-    /** Condition that picks a rollup. */
-    readonly tier: string;
-    /**
-     * Leaves the waits of a service out of a bucket in which no resource can have a p95 of {@link NOTICEABLE_WAIT_SECONDS}: the verdict is the
-     * same, `w_p95` is then 0. Most services have no queue at most times, and merging their histograms would be nearly all the work.
-     */
-    readonly onlyNoticed?: boolean;
-  };
+  /**
+   * What is read: the rows as they came (the default), or the rollup that fits the bucket, which needs `WITH_STEP`. Of the rollup the waits
+   * of a service are left out of a bucket in which no resource can have a p95 of {@link NOTICEABLE_WAIT_SECONDS}: the verdict is the
+   * same, `w_p95` is then 0. Most services have no queue at most times, and merging their histograms would be nearly all the work.
+   */
+  readonly from?: "rows" | "windows";
   /** SQL condition on `ts` that bounds the scan. */
   readonly time: string;
   /** SQL for the bucket of `ts`; one bucket for the whole range when absent. */
@@ -75,9 +66,12 @@ export interface BottleneckQuery {
  * thread while that lock was contended. libuv's two lanes share threads, so the slow lane counts only where it waits much longer than
  * the fast one. A worker thread's loop is left out: requests do not queue there, and it is meant to be blocked by its work.
  */
-export function bottleneckSql({ from = AS_THEY_CAME, time, bucket, by, where = "1" }: BottleneckQuery): string {
-  const view = from.view.startsWith("(") ? from.view : `tidemark.${from.view}`;
-  const rows = `${from.tier} AND ${time} AND NOT (kind = 'event_loop' AND name LIKE 'worker-%') AND ${where}`;
+export function bottleneckSql({ from = "rows", time, bucket, by, where = "1" }: BottleneckQuery): string {
+  const onlyNoticed = from === "windows";
+  const view = onlyNoticed
+    ? "tidemark.resource_windows"
+    : `(${rowsAsTheyCame("resource_samples", ["ts", "service", "runtime", "instance", ...COLUMNS], "ms")})`;
+  const rows = `${onlyNoticed ? TIER : "1"} AND ${time} AND NOT (kind = 'event_loop' AND name LIKE 'worker-%') AND ${where}`;
   const moment = `${bucket ?? "0"}, runtime, service`;
   const noticed = `(${moment}) IN (
         SELECT at_, runtime, service
@@ -89,11 +83,9 @@ export function bottleneckSql({ from = AS_THEY_CAME, time, bucket, by, where = "
         )
         WHERE late * 20 > ifNull(waits, 0) OR (ifNull(waits, 0) = 0 AND stalled >= ${NOTICEABLE_WAIT_SECONDS})
       )`;
-  const merged = from.onlyNoticed
+  const merged = onlyNoticed
     ? "sumMapIf(wait_buckets, has_noticed) AS merged, sumMapIf(roomy_buckets, has_noticed) AS idle"
     : "sumMap(wait_buckets) AS merged, sumMap(roomy_buckets) AS idle";
-  const columns =
-    "kind, name, busy_sum, capacity_sum, fullness, wait_count, stall_age, full_exports, wait_buckets, roomy_buckets";
   const at = bucket === undefined ? "" : "time, ";
   const bucketColumn = bucket === undefined ? "" : `${bucket} AS time, `;
   const owner = by === "service" ? "runtime, service" : "runtime";
@@ -126,10 +118,10 @@ FROM (
         SELECT ${at}runtime, service, kind, name, u, waits, stalled, stamped, was_full,
           toFloat64(if(waits = 0, stalled, ifNull(p95s[1], 0))) AS w, toFloat64(ifNull(p95s[2], 0)) AS full_w, toFloat64(ifNull(p95s[3], 0)) AS idle_felt
         FROM (
-          -- The three quantiles in one expression: each is a millisecond or more of analysis.
+          -- The three quantiles in one expression: each is a millisecond or more of analysis. Most have no waits, and are not looked at.
           SELECT ${at}runtime, service, kind, name, u, waits, stalled, stamped, was_full, stamped AND waits >= ${MIN_WAITS} AS enough,
-            arrayMap(waited -> ${bucketQuantile("waited", 0.95)}, [if(waits = 0, ${NO_WAITS}, merged),
-              if(enough AND length(full) > 0, ${everyone("full")}, ${NO_WAITS}), if(enough AND length(idle) > 0, ${everyone("idle")}, ${NO_WAITS})]) AS p95s
+            if(length(merged) = 0, [], arrayMap(waited -> ${bucketQuantile("waited", 0.95)}, [if(waits = 0, ${NO_WAITS}, merged),
+              if(enough AND length(full) > 0, ${everyone("full")}, ${NO_WAITS}), if(enough AND length(idle) > 0, ${everyone("idle")}, ${NO_WAITS})])) AS p95s
         FROM (
           -- Probes sample everyone. Stamps count those who used the resource; the others, by the most used resource, waited zero.
           SELECT ${at}runtime, service, kind, name, u, waits, stalled, stamped, was_full, merged, idle,
@@ -140,7 +132,7 @@ FROM (
               toUInt64(ifNull(sum(wait_count), 0)) AS waits, ifNull(max(stall_age), 0) AS stalled,
               ${merged}
             FROM (
-              SELECT ${bucketColumn}runtime, service, ${columns}${from.onlyNoticed ? `, ${noticed} AS has_noticed` : ""}
+              SELECT ${bucketColumn}runtime, service, ${COLUMNS.join(", ")}${onlyNoticed ? `, ${noticed} AS has_noticed` : ""}
               FROM ${view}
               WHERE ${rows}
             )
@@ -156,18 +148,19 @@ FROM (
 GROUP BY ${at}${owner}`;
 }
 
-/** Rows of `resource_samples` in the vocabulary of `resource_windows`, with their time to the millisecond. */
-const AS_THEY_CAME = {
-  view: `(
-        SELECT r.ts AS ts, r.service AS service, r.runtime AS runtime, r.instance AS instance, r.kind AS kind, r.name AS name, r.busy AS busy_sum, r.capacity AS capacity_sum,
-          r.waiting_max / nullIf(r.capacity, 0) AS fullness, r.wait_count AS wait_count, r.stall_age AS stall_age, r.wait_buckets AS wait_buckets,
-          if(${STAMPED} AND ifNull(r.busy_max < r.capacity, 0), r.wait_buckets, CAST(map(), 'Map(Int16, UInt64)')) AS roomy_buckets,
-          toUInt64(NOT ifNull(r.busy_max < r.capacity, 0)) AS full_exports
-        FROM tidemark.resource_samples AS r
-      )`,
-  tier: "1",
-  onlyNoticed: false,
-} as const;
+/** What the verdict is made of. */
+const COLUMNS = [
+  "kind",
+  "name",
+  "busy_sum",
+  "capacity_sum",
+  "fullness",
+  "wait_count",
+  "stall_age",
+  "full_exports",
+  "wait_buckets",
+  "roomy_buckets",
+];
 
 /** SQL for a map of waits filled up with zeros to one wait per request. */
 function everyone(map: string): string {

@@ -1,7 +1,7 @@
 import { bucketQuantile } from "@tidemark/store";
 import { bucketCount } from "./buckets.ts";
 import { BUCKET, TIER_WITHOUT_5M, VARIABLE_FILTER, WHOLE_BUCKETS, WITH_STEP } from "./fragments.ts";
-import { type Subject, windowsOf } from "./windows.ts";
+import { type Subject, tierOf, windowRows } from "./windows.ts";
 
 /** `(SELECT ...)` */
 export type Subquery = `(${string}`;
@@ -21,7 +21,7 @@ export function aggregateSeries(query: SeriesQuery & { readonly value: string; r
   const having = query.having === undefined ? "" : ` AND ${query.having}`;
   return `${WITH_STEP}
 SELECT ${BUCKET} AS time, ${query.name} AS series, toFloat64(${query.value}) AS value
-FROM ${source(query.from)}
+FROM ${source(query, query.value)}
 WHERE ${conditions(query)}
 GROUP BY time, series
 HAVING ${WHOLE_BUCKETS} AND value IS NOT NULL${having}
@@ -39,7 +39,7 @@ export function gaugeSeries(
 SELECT time, series, toFloat64(${query.combine}(part)) AS value
 FROM (
   SELECT ${BUCKET} AS time, ${query.name} AS series, ${query.key} AS part_key, ${query.value} AS part
-  FROM ${source(query.from)}
+  FROM ${source(query, `${query.value} ${query.key}`)}
   WHERE ${conditions(query)}
   GROUP BY time, series, part_key
   HAVING ${WHOLE_BUCKETS}
@@ -61,7 +61,7 @@ export function quantileSeries(
 SELECT time, concat(owner, quantile.1) AS series, toFloat64(quantile.2) AS value
 FROM (
   SELECT ${BUCKET} AS time, ${query.name} AS owner, sumMap(${query.buckets}) AS merged
-  FROM ${source(query.from)}
+  FROM ${source(query, query.buckets)}
   WHERE ${conditions(query)}
   GROUP BY time, owner
   HAVING ${WHOLE_BUCKETS} AND length(merged) > 0
@@ -89,7 +89,7 @@ SELECT time,
   ${columns.join(",\n  ")}
 FROM (
   SELECT ${BUCKET} AS time, sumMap(${query.buckets}) AS merged
-  FROM ${source(query.from)}
+  FROM ${source(query, query.buckets)}
   WHERE ${conditions(query)}
   GROUP BY time
   HAVING ${WHOLE_BUCKETS} AND length(merged) > 0
@@ -108,22 +108,22 @@ function bound(exponent: number): string {
  * A LEFT join: `ANY INNER JOIN` would keep one sample of each series.
  */
 export function metricSource(metric: string): Subquery {
-  return genericSource("sample_windows", metric, "sum(total) AS total, sum(n) AS n", "total, n");
+  return genericSource("samples", metric, "sum(total) AS total, sum(n) AS n", "total, n");
 }
 
 /** The same for an exponential histogram: `count`, `sum`, `max` of what was measured. */
 export function histogramSource(metric: string): Subquery {
   const columns = "toUInt64(sum(w.count)) AS count, ifNull(sum(w.sum), 0) AS sum, max(w.max) AS max";
-  return genericSource("exp_histogram_windows", metric, columns, "count, sum, max");
+  return genericSource("exp_histograms", metric, columns, "count, sum, max");
 }
 
-function genericSource(view: string, metric: string, columns: string, names: string): Subquery {
+function genericSource(table: "samples" | "exp_histograms", metric: string, columns: string, names: string): Subquery {
   return `(
   SELECT p.ts AS ts, p.service AS service, x.runtime AS runtime, x.instance AS instance, x.worker AS worker, x.attributes AS attributes,
     p.series_id AS series_id, ${names}
   FROM (
-    SELECT ${BUCKET.replace("(ts)", "(w.ts)")} AS ts, w.service AS service, w.series_id AS series_id, ${columns}
-    FROM tidemark.${view} AS w
+    SELECT ${BUCKET.replace("(ts,", "(w.ts,")} AS ts, w.service AS service, w.series_id AS series_id, ${columns}
+    FROM ${windowRows(table, columns)} AS w
     WHERE w.metric = '${metric}' AND $__timeFilter(w.ts) AND ${TIER_WITHOUT_5M}
     GROUP BY ts, service, series_id
   ) AS p
@@ -135,12 +135,14 @@ function genericSource(view: string, metric: string, columns: string, names: str
 /** Name of one process on a chart: service and worker number, or the beginning of its id. */
 export const PROCESS = "concat(service, ' ', if(worker != '', worker, substring(instance, 1, 8)))";
 
-function source(from: Subject | Subquery): string {
-  return from.startsWith("(") ? from : `tidemark.${windowsOf(from as Subject).view}`;
+/** Rows of the query; `uses` is what it computes of them. */
+function source(query: Omit<SeriesQuery, "name"> & { readonly name?: string }, uses: string): string {
+  if (query.from.startsWith("(")) return query.from;
+  return windowRows(query.from as Subject, [query.name, query.where, uses].join(" "));
 }
 
 function conditions(query: Omit<SeriesQuery, "name">): string {
   // A subquery has chosen its rows, and gives them the time of their bucket.
-  const rows = query.from.startsWith("(") ? [] : ["$__timeFilter(ts)", windowsOf(query.from as Subject).tier];
+  const rows = query.from.startsWith("(") ? [] : ["$__timeFilter(ts)", tierOf(query.from as Subject)];
   return [...rows, query.where, query.filter ?? VARIABLE_FILTER].filter((part) => part !== undefined).join(" AND ");
 }
