@@ -66,7 +66,7 @@ export const NEUTRAL = "#8E8E8E";
 
 /** Kinds of resource, in the state timeline and wherever they are stacked. */
 export const KIND_COLOURS: Readonly<Record<string, string>> = {
-  none: "#3D4450",
+  none: "rgba(142, 149, 163, 0.3)",
   event_loop: "#B877D9",
   thread_pool: "#5794F2",
   worker: "#8AB8FF",

@@ -65,10 +65,15 @@ export function paletteColor(index: number, theme: Theme): string {
   return palette[index % palette.length]!;
 }
 
-/** A CSS colour with alpha 0 to 1. Understands #rgb, #rrggbb and rgb(). */
+/** A CSS colour with alpha 0 to 1, on top of what alpha it has. Understands #rgb, #rrggbb, rgb() and rgba(). */
 export function withAlpha(color: string, alpha: number): string {
   const [r, g, b] = rgb(color);
-  return `rgba(${r},${g},${b},${alpha})`;
+  return `rgba(${r},${g},${b},${alpha * alphaOf(color)})`;
+}
+
+/** Alpha of a CSS colour, 0 to 1: 1 unless it is an rgba() that says otherwise. */
+export function alphaOf(color: string): number {
+  return Number(/^rgba\((?:[^,]+,){3}([^)]+)\)/.exec(color)?.[1] ?? 1);
 }
 
 export function rgb(color: string): [number, number, number] {

@@ -11,6 +11,9 @@ interface StatOptions {
   justifyMode?: string;
 }
 
+/** A tile is never narrower or lower than its name and figure need: what does not fit in one line of tiles goes below. */
+const MIN_TILE_PX = { width: 96, height: 46 };
+
 /** Large figures, one tile each, with the trend behind. */
 export const stat: PanelType = (body) => {
   let data: PanelData;
@@ -19,16 +22,17 @@ export const stat: PanelType = (body) => {
     const list = items(data);
     const { width, height } = body.getBoundingClientRect();
     const vertical = options.orientation === "horizontal" || (options.orientation !== "vertical" && height > width);
-    const tiles = list.map((item) =>
-      tile(
-        item,
-        options,
-        list.length,
-        vertical ? width : width / list.length,
-        vertical ? height / list.length : height,
-      ),
+    const fitting = Math.max(1, Math.floor(width / MIN_TILE_PX.width));
+    const columns = vertical ? 1 : Math.max(1, Math.min(list.length, fitting));
+    const rows = Math.ceil(list.length / columns);
+    const tileHeight = rows > 1 ? Math.max(MIN_TILE_PX.height, height / rows) : height;
+    const wrap = h(
+      "div",
+      { class: "tiles" },
+      list.map((item) => tile(item, options, list.length, width / columns, tileHeight)),
     );
-    const wrap = h("div", { class: vertical ? "tiles column" : "tiles" }, tiles);
+    wrap.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
+    wrap.style.gridAutoRows = `minmax(${rows > 1 ? MIN_TILE_PX.height : 0}px, 1fr)`;
     body.replaceChildren(wrap);
   }
 

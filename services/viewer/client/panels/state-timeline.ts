@@ -1,5 +1,5 @@
 import uPlot from "uplot";
-import { textOn, withAlpha } from "../colors.ts";
+import { alphaOf, textOn, withAlpha } from "../colors.ts";
 import { h } from "../dom.ts";
 import { type DisplayField, show } from "../fields.ts";
 import { timeOf } from "../series.ts";
@@ -23,10 +23,13 @@ interface Lane {
 
 const CHAR_PX = 6.3;
 const MAX_NAME_PX = 180;
+/** A lane is never lower, so that its name can be read: with more lanes than fit, the panel scrolls. */
+const MIN_LANE_PX = 18;
+const TIME_AXIS_PX = 34;
 
 /** One lane per series; equal neighbours are one block with the name of its state. */
 export const stateTimeline: PanelType = (body) => {
-  const plotArea = h("div", { class: "plot" });
+  const plotArea = h("div", { class: "plot scrolls" });
   const legendArea = h("div", { class: "legend-area" });
   body.append(plotArea, legendArea);
   let data: PanelData;
@@ -70,7 +73,7 @@ export const stateTimeline: PanelType = (body) => {
         ctx.fill();
         const room = ctx.measureText(span.text).width + 10 * ratio;
         if (options().showValue === "never" || room > width || height < 12 * ratio) continue;
-        ctx.fillStyle = opacity < 0.5 ? chart.chartColors(data.theme).text : textOn(span.color);
+        ctx.fillStyle = opacity * alphaOf(span.color) < 0.5 ? chart.chartColors(data.theme).text : textOn(span.color);
         const align = options().alignValue ?? "left";
         ctx.textAlign = align === "center" ? "center" : align === "right" ? "right" : "left";
         ctx.fillText(
@@ -84,8 +87,9 @@ export const stateTimeline: PanelType = (body) => {
   }
 
   function draw(): void {
-    const { width, height } = plotArea.getBoundingClientRect();
-    if (width < 10 || height < 10) return;
+    const { width, height: room } = plotArea.getBoundingClientRect();
+    if (width < 10 || room < 10) return;
+    const height = Math.max(room, lanes.length * MIN_LANE_PX + TIME_AXIS_PX);
     const times = [...new Set(lanes.flatMap(({ spans }) => spans.map(({ from }) => from / 1000)))].sort(
       (a, b) => a - b,
     );
