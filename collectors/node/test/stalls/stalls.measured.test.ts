@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, type RunnerTestCase } from "vitest";
 import { type AgentProcess, addressOf, PRELOAD, runWithAgent, TEST_NODES, until } from "../agent-process.ts";
 import { type Sink, startSink } from "../otlp-sink.ts";
 
@@ -38,9 +38,12 @@ describe.each(TEST_NODES)("stalls on Node %s", (_version, node) => {
       return probe() || undefined;
     });
   };
-  /** A stall in `spin`, anew for each test and try, beside two other requests. */
-  const spin = async () => {
-    const spun = await until("the stall in spin", async () => {
+  type Stall = NonNullable<ReturnType<typeof stallOf>>;
+  let last: Stall | undefined;
+  /** A stall in `spin` beside two other requests: anew for a later try, which takes a minute, as one place is told once in it. */
+  const spin = async (task: Readonly<RunnerTestCase>): Promise<Stall> => {
+    if (last !== undefined && !task.result?.retryCount) return last;
+    last = await until("the stall in spin", async () => {
       sink.logs.length = 0;
       askedAt = Date.now();
       const waiting = [ask("/wait/1500"), ask("/wait/1600")];
@@ -50,7 +53,7 @@ describe.each(TEST_NODES)("stalls on Node %s", (_version, node) => {
       return stallOf(sink, "spin");
     });
     await pause(APART_MS);
-    return spun;
+    return last;
   };
   beforeAll(async () => {
     ({ sink, app, ask } = await startBlocking({ TIDEMARK_EXPORT_INTERVAL: "0.2" }, node));
@@ -61,8 +64,8 @@ describe.each(TEST_NODES)("stalls on Node %s", (_version, node) => {
     await sink.close();
   });
 
-  it("name function, file, line, route and trace", async () => {
-    const spun = await spin();
+  it("name function, file, line, route and trace", async ({ task }) => {
+    const spun = await spin(task);
     expect(spun.event).toBe("tidemark.stall");
     expect(spun.attributes).toMatchObject({
       "http.route": "/spin/:ms",
@@ -77,8 +80,8 @@ describe.each(TEST_NODES)("stalls on Node %s", (_version, node) => {
     expect(spun.attributes["tidemark.stall.duration"]).toBeGreaterThan(0.35);
   });
 
-  it("name the other requests in flight, and what each lost", async () => {
-    const spun = await spin();
+  it("name the other requests in flight, and what each lost", async ({ task }) => {
+    const spun = await spin(task);
     expect(spun.attributes["tidemark.stall.victims"]).toBe(2);
     const routes = JSON.parse(String(spun.attributes["tidemark.stall.victims.routes"]));
     expect(routes).toMatchObject([{ route: "/wait/:ms", requests: 2 }]);
