@@ -74,7 +74,7 @@ export const KIND_COLOURS: Readonly<Record<string, string>> = {
   db_pool: "#F2CC0C",
   listen_queue: "#A16A4B",
   gil: "#C15C9B",
-  cpu: "#9FA7B3",
+  cpu: "#E0752D",
   channel_layer: "#73BF69",
 };
 

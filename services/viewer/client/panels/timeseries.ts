@@ -9,6 +9,9 @@ import { legend } from "./legend.ts";
 import type { PanelData, PanelType } from "./panel-view.ts";
 
 const BAR_MAX_PX = 100;
+/** Faint fills below more lines than these mix to mud: the lines stand alone then. */
+const MAX_FAINT_FILLS = 6;
+const STRONG_FILL = 0.2;
 /** In a narrower panel a legend at the right stands below. */
 const LEGEND_RIGHT_MIN_PX = 520;
 
@@ -158,7 +161,8 @@ export const timeseries: PanelType = (body) => {
 
   function fill(field: DisplayField): string | undefined {
     const opacity = Number(field.custom.fillOpacity ?? 0) / 100;
-    if (opacity === 0) return undefined;
+    const muddy = opacity < STRONG_FILL && data.fields.length > MAX_FAINT_FILLS;
+    if (opacity === 0 || muddy) return undefined;
     return withAlpha(field.color, opacity);
   }
 
