@@ -105,6 +105,7 @@ async function measureRound(node, modes, round, load, endpoint) {
   } finally {
     await Promise.all([...servers.values()].map((server) => server.stop()));
   }
+  for (const [mode, { requests }] of results) if (requests === 0) throw new Error(`${mode} had no request in a round`);
   return results;
 }
 
