@@ -7,7 +7,7 @@ import { completeRetention, type Retention, withRetention } from "./retention.ts
 const RETRIES = 20;
 const RETRY_MS = 100;
 /** What two runners get in each other's way with; the statement is idempotent, so it is tried again. Source: ClickHouse ErrorCodes.cpp. */
-const RACE_CODES = new Set(["57", "60", "82", "107", "159", "218", "219", "253", "305", "473", "521", "696"]);
+const RACE_CODES = new Set(["57", "60", "82", "107", "159", "218", "219", "236", "253", "305", "473", "521", "696"]);
 
 const MIGRATIONS_TABLE = `CREATE TABLE IF NOT EXISTS schema_migrations
 (
