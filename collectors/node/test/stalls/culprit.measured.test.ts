@@ -10,7 +10,8 @@ const BLOCKING_LINE = 3;
 /**
  * Loads scripts, then blocks its loop now and again. Each block looks at the clock without a pause, so that the longest
  * time between two looks is how long anything else held the thread: the truth that the agent cannot know. What is not
- * the agent's is told by the second block of each pair, which the watchdog leaves alone: it looks once a second.
+ * the agent's is told by the second block of each pair, which the watchdog leaves alone: it looks once a second. As the
+ * machine only adds to a gap, and on a shared one by milliseconds, the block of either kind with the least counts.
  */
 const PROGRAM = `import vm from "node:vm";
 let longest = 0;
@@ -38,8 +39,11 @@ for (let pair = 0; pair < ${BLOCKS}; pair++) {
 console.log(JSON.stringify({ asked, leftAlone, kept: kept.length }));
 `;
 
-const median = (numbers: number[]) => numbers.sort((a, b) => a - b)[numbers.length >> 1]!;
-const list = (numbers: number[]) => numbers.map((number) => number.toFixed(2)).join(", ");
+const list = (numbers: number[]) =>
+  numbers
+    .toSorted((a, b) => a - b)
+    .map((number) => number.toFixed(2))
+    .join(", ");
 
 describe.each(TEST_NODES)("a block beside 4,000 scripts on Node %s", (_version, node) => {
   it("is blamed on the right function and line, and the thread is held for less than a millisecond", async () => {
@@ -53,8 +57,8 @@ describe.each(TEST_NODES)("a block beside 4,000 scripts on Node %s", (_version, 
       expect(kept).toBe(SCRIPTS);
       const held = merge(sink.select("tidemark.agent.hold.duration"));
       const toldMs = 1000 * quantile(held, 0.5);
-      const heldMs = median(asked) - median(leftAlone);
-      console.log(`main held: median ${heldMs.toFixed(2)} ms, the agent says ${toldMs.toFixed(2)} ms`);
+      const heldMs = Math.min(...asked) - Math.min(...leftAlone);
+      console.log(`main held: ${heldMs.toFixed(2)} ms, the agent says ${toldMs.toFixed(2)} ms at the median`);
       console.log(`longest gap of each block: asked ${list(asked)}; left alone ${list(leftAlone)} ms`);
       expect(held.count).toBeGreaterThan(BLOCKS / 2);
       expect(heldMs).toBeLessThan(MAX_HELD_MS);
