@@ -21,7 +21,9 @@ from tidemark_django.export import MAX_QUEUED, MAX_QUEUED_BYTES, Exporter
 from tidemark_django.memory import Slope
 from tidemark_django.request import RequestState
 from tidemark_django.saturation import Reading, Resource
+from tidemark_django.stalls import StallWatch
 from tidemark_django.statements import MAX_STATEMENTS, StatementCache, normalise
+from tidemark_django.threads import Threads
 
 
 @pytest.mark.parametrize("value", [2e-6, 0.001, 0.5, 1.0, 1.0000001, 2.0, 3.7, 600.0])
@@ -405,6 +407,25 @@ def test_a_finished_request_is_recorded_once_and_many_do_not_pile_up(agent: Agen
     }
     assert counts["http.server.request.duration"] == total
     assert counts["tidemark.http.server.phase.duration"] == total
+
+
+def test_requests_of_a_worker_that_is_given_up_are_told_once_each_and_are_one_timeout(agent: Agent) -> None:
+    agent.threads = Threads(agent)
+    agent.request_limit = 0.5
+    ended = threading.Event()
+    stuck = [threading.Thread(target=ended.wait) for _ in range(2)]
+    for number, thread in enumerate(stuck):
+        thread.start()
+        state = RequestState(agent, "GET", "http")
+        state.start -= 0.6
+        state.thread_id = thread.ident
+        agent.requests[number] = state
+    watch = StallWatch(agent)
+    for _ in range(4):
+        watch.tick()
+    ended.set()
+    assert [event.name for event in agent.events] == ["tidemark.stall"] * 2
+    assert [point.value for point in agent.registry.take() if point.metric == "tidemark.worker.timeouts"] == [1]
 
 
 @pytest.mark.parametrize("answer", [b"", b"\0" * 16, b"\x24\0\0\0\x14\0" + b"\0" * 12 + b"\x0a" + b"\0" * 17])

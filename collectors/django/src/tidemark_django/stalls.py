@@ -38,7 +38,7 @@ class StallWatch:
         self._sent = 0
         self._blocks: dict[int, Block] = {}
         self._cpu: dict[int, tuple[float, float]] = {}
-        self._warned: RequestState | None = None
+        self._warned: set[RequestState] = set()
         self._given_up: RequestState | None = None
         self._keeper: RequestState | None = None
         self._next_keeper = 0.0
@@ -82,16 +82,17 @@ class StallWatch:
         """
         The server kills this worker within two seconds of the limit, and it will not be able to say anything then.
 
-        What it is doing is told shortly before, that it timed out when it has: it may end in between.
+        What it is doing is told shortly before, that it timed out when it has: it may end in between. Each request is
+        told once, the worker counts once, as it is killed once, for however many of its requests.
         """
         ident, threads = state.thread_id, self._agent.threads
         if age < limit - NOTICE_S or ident is None or threads is None:
             return
-        if state is not self._warned:
-            self._warned = state
+        if state not in self._warned:
+            self._warned = {state, *(earlier for earlier in self._warned if not earlier.finished)}
             report_given_up(self._agent, frames.of_thread(ident), state)
             threads.export_soon()
-        elif age >= limit and state is not self._given_up:
+        elif age >= limit and (self._given_up is None or self._given_up.finished):
             self._given_up = state
             self._agent.count("tidemark.worker.timeouts")
             threads.export_soon()
