@@ -4,6 +4,7 @@ must stay flat, routes capped, and every request either received by the ingest o
 """
 
 import argparse
+import http.client
 import json
 import re
 import socket
@@ -28,7 +29,6 @@ from tests.sink import Sink, listen
 DURATION = "http.server.request.duration"
 LOST = re.compile(rb"ends with the measurements of (\d+) requests unsent and of (\d+) unanswered")
 ACCESS = "one request served"
-LENGTH = re.compile(rb"\r\nContent-Length: (\d+)\r\n(?:[^\r]+\r\n)*\r\n")
 CLIENTS = 8
 KEPT_FOR = 25
 """Requests of one connection."""
@@ -101,50 +101,34 @@ class Client:
     """
 
     def __init__(self, port: int) -> None:
-        self._port = port
-        self._socket: socket.socket | None = None
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
         self._left = 0
 
-    def get(self, path: bytes) -> bool:
+    def get(self, path: str) -> bool:
         """Whether it was answered with 200."""
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             try:
-                answer = self._ask(path)
-            except OSError:
-                answer = b""
-            if answer:
-                return answer.startswith(b"HTTP/1.1 200")
-            self.close()
+                return self._ask(path)
+            except (OSError, http.client.HTTPException):
+                self._connection.close()
         return False
 
-    def _ask(self, path: bytes) -> bytes:
-        if self._socket is None or self._left == 0:
-            self.close()
-            self._socket = socket.create_connection(("127.0.0.1", self._port), timeout=PATIENCE_S)
+    def _ask(self, path: str) -> bool:
+        if self._connection.sock is None or self._left == 0:
+            self._connection.close()  # it opens another one by itself
             self._left = KEPT_FOR
         self._left -= 1
-        self._socket.sendall(b"GET %s HTTP/1.1\r\nHost: soak\r\n\r\n" % path)
-        answer = b""
-        while not (found := LENGTH.search(answer)) or len(answer) < found.end() + int(found.group(1)):
-            part = self._socket.recv(4096)
-            if not part:
-                return b""
-            answer += part
-        if b"\r\nConnection: close" in answer:
-            self._left = 0
-        return answer
-
-    def close(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        self._connection.request("GET", path)
+        with self._connection.getresponse() as response:
+            response.read()
+            return response.status == http.HTTPStatus.OK
 
 
 def ask(client: Client, numbers: range, urls: int) -> int:
     """Asks for one page after the other; how many were answered with 200."""
     items = (number % urls for number in numbers)
-    return sum(client.get(b"/many/%d/%d/" % (item % ROUTES, item)) for item in items)
+    return sum(client.get(f"/many/{item % ROUTES}/{item}/") for item in items)
 
 
 def proportional_bytes(server: Running) -> int:
