@@ -28,12 +28,18 @@ class Running:
     port: int
     process: subprocess.Popen[bytes]
     output: Path
+    path: str | None = None
+    """The Unix socket it listens on instead of the port."""
 
     def get(self, path: str, timeout: float = 60, headers: dict[str, str] | None = None) -> tuple[int, bytes, float]:
         """Status, body, and the seconds a client on a fresh connection waited."""
         start = time.perf_counter()
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
+            if self.path is not None:
+                connection.sock = socket.socket(socket.AF_UNIX)
+                connection.sock.settimeout(timeout)
+                connection.sock.connect(self.path)
             connection.request("GET", path, headers={"Connection": "close", **(headers or {})})
             response = connection.getresponse()
             body = response.read()
@@ -69,13 +75,13 @@ def running(command: list[str], sink: Sink | None, **environment: str) -> Iterat
     """
     A server process that has answered once and reports to *sink* each half second.
 
-    ``{port}`` in the command becomes a free port.
+    ``{port}`` in the command becomes a free port, ``{socket}`` the path of a Unix socket.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     folder = tempfile.mkdtemp(prefix="tidemark-test-")
-    output = Path(folder, "output.log")
+    output, path = Path(folder, "output.log"), str(Path(folder, "web.sock"))
     env = {key: value for key, value in os.environ.items() if not key.startswith(("TIDEMARK_", "OTEL_", "TEST_"))}
     env |= {
         "DJANGO_SETTINGS_MODULE": "tests.project.settings",
@@ -88,13 +94,13 @@ def running(command: list[str], sink: Sink | None, **environment: str) -> Iterat
     env |= environment
     with output.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, *(part.format(port=port) for part in command)],
+            [sys.executable, *(part.format(port=port, socket=path) for part in command)],
             cwd=ROOT,
             env=env,
             stdout=log,
             stderr=subprocess.STDOUT,
         )
-    server = Running(port, process, output)
+    server = Running(port, process, output, path if any("{socket}" in part for part in command) else None)
 
     def answers() -> bool:
         assert process.poll() is None, output.read_text()

@@ -4,6 +4,7 @@ import socket
 import subprocess
 from pathlib import Path
 from statistics import fmean, median
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.sink import Sink, mean, quantile, until
 
 CLIENTS = 30
 MARGIN = 0.05
+WIDE = pytest.mark.wide
 SLEEP = {"http__route": "/sleep/<int:milliseconds>/"}
 
 
@@ -177,17 +179,46 @@ def test_recycled_workers_lose_no_request(sink: Sink) -> None:
     assert len({resource["tidemark.group.id"] for resource in instances.values()}) == 1
 
 
-def test_a_worker_that_is_given_up_says_what_it_was_doing(sink: Sink) -> None:
-    with running(gunicorn("--timeout", "1"), sink, TIDEMARK_SLOW_REQUEST="60") as server:
+ASGI = "tests.project.asgi:application"
+
+
+@pytest.mark.parametrize(
+    ("command", "view", "line", "name"),
+    [
+        pytest.param(gunicorn(), "sleep", "time.sleep", "gunicorn-sync", id="sync"),
+        pytest.param(
+            [*gunicorn("-k", "uvicorn_worker.UvicornWorker")[:-1], ASGI],
+            *("block", "time.sleep", "gunicorn-uvicorn"),
+            id="uvicorn",
+        ),
+        pytest.param(
+            [*gunicorn("-k", "asgi")[:-1], ASGI], "block", "time.sleep", "gunicorn-asgi", id="asgi", marks=WIDE
+        ),
+        pytest.param(gunicorn("-k", "gevent"), "burn", "", "gunicorn-gevent", id="gevent", marks=WIDE),
+    ],
+)
+def test_a_worker_that_is_given_up_says_what_it_was_doing(
+    sink: Sink, command: list[str], view: str, line: str, name: str
+) -> None:
+    def told() -> list[dict[str, Any]]:
+        """A blocked loop is told on its own, as soon as it is."""
+        events = sink.events("tidemark.stall")
+        return [event for event in events if event["tidemark.resource.kind"] != "event_loop"]
+
+    command = [*command[:-1], "--timeout", "1", command[-1]]
+    with running(command, sink, TIDEMARK_SLOW_REQUEST="60") as server:
         with contextlib.suppress(OSError, http.client.HTTPException):
-            server.get("/sleep/20000/")
-        event = until(lambda: sink.events("tidemark.stall"))[0]
+            server.get(f"/{view}/20000/")
+        event = until(told)[0]
         until(lambda: sink.points("tidemark.worker.timeouts"))
-    assert event["http.route"] == "/sleep/<int:milliseconds>/"
-    assert event["code.function.name"] == "sleep"
-    assert event["code.line.number"] == line_of("sleep", "time.sleep")
+        # The signal's own effect is what it would be without the agent.
+        until(lambda: name != "gunicorn-uvicorn" or "was sent SIGABRT" in server.output.read_text())
+    assert event["http.route"] == f"/{view}/<int:milliseconds>/"
+    assert event["code.function.name"] == ("spin" if view == "burn" else view)
+    if line:
+        assert event["code.line.number"] == line_of(view, line)
     assert sum(point.value for point in sink.points("tidemark.worker.timeouts")) == 1
-    assert event["tidemark.resource.name"] == "gunicorn-sync"
+    assert event["tidemark.resource.name"] == name
     assert event["tidemark.stall.duration"] > 1
 
 

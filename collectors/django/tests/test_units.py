@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.sink import until
-from tidemark_django import config, encode, executors, http, kernel, net, runtime, semconv, sock_diag
+from tidemark_django import asgi, config, encode, executors, http, kernel, net, runtime, semconv, sock_diag
 from tidemark_django.agent import MAX_ROUTES, Agent
 from tidemark_django.agg import Counter, Histogram, HistogramState, Registry
 from tidemark_django.alarm import Alarm
@@ -300,6 +300,23 @@ def test_proxy_stamps_in_any_unit(header: str) -> None:
 def test_nonsense_stamps_are_dropped() -> None:
     assert net.since_header("soon", 1.7e9) is None
     assert net.since_header("t=1600000000", 1.7e9) is None
+
+
+@pytest.mark.parametrize(
+    ("version", "headers", "told"),
+    [
+        ("1.1", {}, True),
+        ("1.0", {b"content-length": b"65535"}, True),
+        ("1.1", {b"content-length": b"65536"}, False),
+        ("1.1", {b"transfer-encoding": b"chunked"}, False),
+        ("1.1", {b"expect": b"100-continue"}, False),
+        ("2", {}, False),
+    ],
+)
+def test_the_last_bytes_of_a_socket_are_the_requests_only_if_they_came_with_its_beginning(
+    version: str, headers: dict[bytes, bytes], told: bool
+) -> None:
+    assert asgi._is_at_once({"http_version": version}, headers) is told
 
 
 def test_batches_for_an_absent_ingest_are_bounded_and_the_loss_is_counted(agent: Agent) -> None:

@@ -103,8 +103,8 @@ export const POINT_ATTRIBUTES = [
     name: "tidemark.queue.source",
     type: "string",
     brief:
-      "How the wait before the application was measured. A request that a proxy stamped may have both: `header` counts from the proxy on, `tcp_info` from this host's socket.",
-    values: ["tcp_info", "header", "executor", "event_loop"],
+      "How the wait before the application was measured. A request that a proxy stamped may have both: `header` counts from the proxy on, `tcp_info` from this host's socket. `unix_diag`: by looks at the accept queue of a Unix socket, right in the mean and within 0.1 s for one request; `executor`: that, and the server's own queue.",
+    values: ["tcp_info", "unix_diag", "header", "executor", "event_loop"],
   },
   { name: "tidemark.db.alias", type: "string", brief: "Django database alias, or the Node pool's name." },
   {

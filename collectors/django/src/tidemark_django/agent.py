@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tidemark_django.loop import LoopWatch
     from tidemark_django.pools import PoolWatch
     from tidemark_django.threads import Threads
+    from tidemark_django.unix_waits import UnixWaits
 
 logger = logging.getLogger("tidemark")
 
@@ -75,6 +76,10 @@ class Agent:
         """What takes requests straight from the socket: their wait in the socket is the wait for it."""
         self.socket_wait: Callable[[Any], float | None] | None = None
         """Seconds since the client's last bytes, for servers whose requests do not carry their socket."""
+        self.unix_waits: UnixWaits | None = None
+        """Of the Unix sockets that this process listens on."""
+        self.client_socket: Callable[[Any], Any] | None = None
+        """A request's socket, or its descriptor, for servers that tell it in their own way."""
         self.pools: dict[int, PoolWatch] = {}
         self.unpooled = UnpooledConnections(self)
         self.connection_limits: dict[str, int] = {}

@@ -13,7 +13,9 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-HEADERS: Final = frozenset({b"traceparent", b"x-request-start", b"x-queue-start", b"content-length", b"expect"})
+HEADERS: Final = frozenset(
+    {b"traceparent", b"x-request-start", b"x-queue-start", b"content-length", b"expect", b"transfer-encoding"}
+)
 SOCKET: Final = "tidemark.socket"
 """Key under which an adapter puts the client's socket into a scope."""
 LARGE_BODY_BYTES: Final = 65536
@@ -100,8 +102,7 @@ def _begin(agent: Agent, scope: Scope) -> RequestState | None:
 def _measure_queue(agent: Agent, state: RequestState, scope: Scope, headers: dict[bytes, bytes]) -> None:
     header = headers.get(b"x-request-start") or headers.get(b"x-queue-start")
     since_proxy = net.since_header(header.decode("latin-1"), time.time()) if header else None
-    length = headers.get(b"content-length", b"")
-    if b"expect" not in headers and (not length or (length.isdigit() and int(length) < LARGE_BODY_BYTES)):
+    if _is_at_once(scope, headers):
         connection = scope.get(SOCKET)
         waited = None
         if connection is not None:
@@ -116,4 +117,21 @@ def _measure_queue(agent: Agent, state: RequestState, scope: Scope, headers: dic
             state.queue, state.queue_source = waited, SOCKET_SOURCE
             agent.proxied(since_proxy)
             return
+    if agent.unix_waits is not None and scope.get(SOCKET) is not None:
+        state.queue, state.queue_source = agent.unix_waits.before_application(scope[SOCKET])
+        if state.queue is not None:
+            agent.proxied(since_proxy)
+            return
     state.queue, state.queue_source = since_proxy, "header"
+
+
+def _is_at_once(scope: Scope, headers: dict[bytes, bytes]) -> bool:
+    """
+    Whether the last bytes in the socket are this request's, and came with its beginning.
+
+    Not so for a large body, one in chunks or with ``Expect``, and for HTTP/2, where requests share a socket.
+    """
+    length = headers.get(b"content-length", b"")
+    small = not length or (length.isdigit() and int(length) < LARGE_BODY_BYTES)
+    in_parts = b"expect" in headers or b"transfer-encoding" in headers
+    return small and not in_parts and str(scope.get("http_version", "1.1")).startswith("1")

@@ -23,8 +23,10 @@ from tidemark_django.request import (
     current_request,
     known_method,
 )
+from tidemark_django.unix_waits import DIAG_SOURCE
 
 FIRST_SERVER_ERROR: Final = 500
+KERNEL_SOURCES: Final = (SOCKET_SOURCE, DIAG_SOURCE)
 MAX_KINDS: Final = 2000
 MAX_UNDRAINED: Final = 8192
 
@@ -110,7 +112,7 @@ def _record(agent: Agent, kind: RequestKind, states: list[RequestState]) -> None
         if queue is not None:
             series.queue_phase(queue)
             series.queue(state.queue_source).record(queue)
-            if agent.socket_resource is not None and state.queue_source == SOCKET_SOURCE:
+            if agent.socket_resource is not None and state.queue_source in KERNEL_SOURCES:
                 agent.socket_resource.wait.record(queue)
         if state.cpu is not None:
             series.cpu(state.cpu)

@@ -5,6 +5,8 @@ For sockets that ``TCP_INFO`` cannot reach: Unix ones, and those a server keeps 
 where the kernel does not tell.
 """
 
+import _socket
+import contextlib
 import socket
 import struct
 from typing import Final
@@ -19,7 +21,14 @@ ATTRIBUTE_HEADER_BYTES: Final = 4
 ANY_COOKIE: Final = (0xFFFFFFFF, 0xFFFFFFFF)
 ALL_STATES: Final = 0xFFFFFFFF
 
+ANSWER_BYTES: Final = 8192
+"""The kernel's answer about one Unix socket is at most a page."""
+
+UDIAG_SHOW_PEER: Final = 0x04
+UDIAG_SHOW_ICONS: Final = 0x08
 UDIAG_SHOW_RQLEN: Final = 0x10
+UNIX_DIAG_PEER: Final = 2
+UNIX_DIAG_ICONS: Final = 3
 UNIX_DIAG_RQLEN: Final = 4
 UNIX_REQUEST: Final = struct.Struct("=IHHIIBBHIIIII")
 UNIX_ANSWER_BYTES: Final = 32
@@ -32,12 +41,40 @@ INET_ANSWER_BYTES: Final = 88
 
 def unix_accept_queue(inode: int) -> tuple[int, int] | None:
     """Length and limit of a listening Unix socket's accept queue, as ``ss -xl`` shows them."""
-    request = UNIX_REQUEST.pack(
-        *(UNIX_REQUEST.size, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, 1, 0),
-        *(socket.AF_UNIX, 0, 0, ALL_STATES, inode & 0xFFFFFFFF, UDIAG_SHOW_RQLEN, *ANY_COOKIE),
-    )
-    answer = _ask(request)
+    answer = _ask_unix(inode, UDIAG_SHOW_RQLEN)
     return queue_in(answer) if answer is not None else None
+
+
+def unix_waiting(inode: int) -> list[int] | None:
+    """
+    The connections in a listening Unix socket's accept queue, oldest first, each by the inode of its client's end.
+
+    None for a queue of more than about 950: the kernel answers with one page.
+    """
+    answer = _ask_unix(inode, UDIAG_SHOW_ICONS)
+    if answer is None or answer[UNIX_STATE_OFFSET] != TCP_LISTEN:
+        return None
+    found = _attribute(answer, UNIX_ANSWER_BYTES, UNIX_DIAG_ICONS) or b""
+    # A client that has left has no inode any more.
+    return [peer for (peer,) in struct.iter_unpack("=I", found[: len(found) & ~3]) if peer]
+
+
+def unix_peer(inode: int) -> int | None:
+    """Inode of the client's end of an accepted Unix connection; None once the client has left."""
+    answer = _ask_unix(inode, UDIAG_SHOW_PEER)
+    peer = _attribute(answer, UNIX_ANSWER_BYTES, UNIX_DIAG_PEER) if answer is not None else None
+    found: int = struct.unpack("=I", peer)[0] if peer is not None and len(peer) == 4 else 0
+    return found or None
+
+
+def _ask_unix(inode: int, show: int) -> bytes | None:
+    answer = _ask(
+        UNIX_REQUEST.pack(
+            *(UNIX_REQUEST.size, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, 1, 0),
+            *(socket.AF_UNIX, 0, 0, ALL_STATES, inode & 0xFFFFFFFF, show, *ANY_COOKIE),
+        )
+    )
+    return answer if answer is not None and len(answer) >= UNIX_ANSWER_BYTES else None
 
 
 def queue_in(answer: bytes) -> tuple[int, int] | None:
@@ -65,11 +102,13 @@ def tcp_info(server: tuple[str, int], client: tuple[str, int]) -> bytes | None:
 
 
 def _ask(request: bytes) -> bytes | None:
+    """The kernel answers at once: a bare socket, which does not pass by gevent's hub either."""
     try:
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as kernel:
+        kernel = _socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG)
+        with contextlib.closing(kernel):
             kernel.settimeout(NETLINK_TIMEOUT_S)
             kernel.sendto(request, (0, 0))
-            answer = kernel.recv(4096)
+            answer = kernel.recv(ANSWER_BYTES)
     except (OSError, AttributeError, ValueError):
         return None
     is_answer = len(answer) >= 6 and struct.unpack_from("=H", answer, 4)[0] == SOCK_DIAG_BY_FAMILY

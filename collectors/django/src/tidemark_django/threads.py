@@ -55,6 +55,8 @@ class Threads:
         while not self._stop:
             self._probe.once()
             self._guard("stalls", self._stalls.tick)
+            if self._agent.unix_waits is not None:
+                self._guard("unix_waits", self._agent.unix_waits.look)
             now = time.perf_counter()
             if now - last >= SAMPLE_PERIOD_S:
                 self._sample(now - last)

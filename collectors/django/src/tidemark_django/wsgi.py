@@ -72,6 +72,7 @@ def _begin(agent: Agent, request: Any) -> RequestState | None:
             connection is None
             or "CONTENT_LENGTH" in environ
             or "HTTP_EXPECT" in environ
+            or "HTTP_TRANSFER_ENCODING" in environ
             or "HTTP_X_REQUEST_START" in environ
             or "HTTP_X_QUEUE_START" in environ
         ):
@@ -102,21 +103,28 @@ def _measure_queue(agent: Agent, state: RequestState, environ: dict[str, Any]) -
     """
     The wait before the application, for requests whose socket alone may not tell.
 
-    A large body or ``Expect: 100-continue`` arrives while the request is read, and then the last bytes say nothing
-    about when the request began to wait. A proxy's stamp is older than the bytes in the socket: kept apart from them.
+    A body that is large, in chunks or announced by ``Expect: 100-continue`` arrives while the request is read, and
+    then the last bytes say nothing about when the request began to wait. A proxy's stamp is older than the bytes in
+    the socket: kept apart from them.
     """
     header = environ.get("HTTP_X_REQUEST_START") or environ.get("HTTP_X_QUEUE_START")
     since_proxy = since_header(header, time()) if header else None
     connection = environ.get("gunicorn.socket")
     length = environ.get("CONTENT_LENGTH")
     small = not length or (length.isdigit() and int(length) < LARGE_BODY_BYTES)
-    if small and "HTTP_EXPECT" not in environ:
+    if small and "HTTP_EXPECT" not in environ and "HTTP_TRANSFER_ENCODING" not in environ:
         if connection is not None:
             state.queue = since_last_data(connection)
         elif agent.socket_wait is not None:
             state.queue = agent.socket_wait(environ)
         if state.queue is not None:
             state.queue_source = SOCKET_SOURCE
+            agent.proxied(since_proxy)
+            return
+    if agent.unix_waits is not None:
+        client = connection if connection is not None else agent.client_socket and agent.client_socket(environ)
+        state.queue, state.queue_source = agent.unix_waits.before_application(client)
+        if state.queue is not None:
             agent.proxied(since_proxy)
             return
     state.queue, state.queue_source = since_proxy, "header"

@@ -1,3 +1,4 @@
+import os
 import signal
 import sys
 from collections import deque
@@ -14,6 +15,7 @@ from tidemark_django.identity import Server
 from tidemark_django.request import current_request
 from tidemark_django.saturation import Reading, Resource
 from tidemark_django.servers import listeners, slots
+from tidemark_django.unix_waits import own_queue_wait
 
 KINDS = {
     "ThreadWorker": "gunicorn-gthread",
@@ -79,7 +81,7 @@ def _start(worker: Any) -> None:
     )
     if agent is None or agent is already:
         return
-    boot.guarded("gunicorn", lambda: _watch_timeouts(agent, worker))
+    boot.guarded("gunicorn", lambda: _watch_timeouts(agent))
     agent.configured_backlog = worker.cfg.backlog
     queues = boot.guarded("listeners", lambda: listeners.watch(agent, worker.sockets)) or []
     if kind == "gunicorn-gthread":
@@ -96,19 +98,31 @@ def _start(worker: Any) -> None:
         agent.connections.http = lambda: int(worker.nr_conns) - agent.connections.now_websockets()
 
 
-def _watch_timeouts(agent: Agent, worker: Any) -> None:
+def _watch_timeouts(agent: Agent) -> None:
     """
     A worker its master gives up gets SIGABRT, then a second later SIGKILL: time enough to say what it was doing.
+
+    gunicorn's own workers then leave in good order. Those of uvicorn keep the signal's default, so they end here as
+    they would; those with a loop hand the signal to it, and do not come to it while it is blocked.
     """
-    abort = worker.handle_abort
-    if signal.getsignal(signal.SIGABRT) != abort:
+    before = signal.getsignal(signal.SIGABRT)
+    if before is None or before == signal.SIG_IGN:
         return
 
     def told_abort(number: int, frame: FrameType | None) -> Any:
-        boot.guarded("gunicorn", lambda: stalls.report_timeout(agent, frames.walk(frame), current_request.get()))
-        return abort(number, frame)
+        boot.guarded("gunicorn", lambda: _report_abort(agent, frame, ends=not callable(before)))
+        if callable(before):
+            return before(number, frame)
+        signal.signal(number, before)
+        return os.kill(os.getpid(), number)
 
     signal.signal(signal.SIGABRT, told_abort)
+
+
+def _report_abort(agent: Agent, frame: FrameType | None, *, ends: bool) -> None:
+    stalls.report_timeout(agent, frames.walk(frame), current_request.get())
+    if agent.threads is not None:
+        (agent.threads.close if ends else agent.threads.export_soon)()
 
 
 class ThreadPoolWatch:
@@ -127,9 +141,10 @@ class ThreadPoolWatch:
         self.resource = Resource(agent.registry, "thread_pool", "gunicorn-gthread", self._read)
         self.resource.waiting_since = lambda: list(self._stamps)
         self._wait = self.resource.wait
-        self._wrap(worker)
+        self._wrap(worker, tells_wait=agent.unix_waits is not None)
 
-    def _wrap(self, worker: Any) -> None:
+    def _wrap(self, worker: Any, *, tells_wait: bool) -> None:
+        """*tells_wait*: each connection's wait is handed on, for requests whose socket does not tell it."""
         enqueue, handle = worker.enqueue_req, worker.handle
         stamps, record = self._stamps, self._wait.record
         stamp, oldest = stamps.append, stamps.popleft
@@ -140,12 +155,20 @@ class ThreadPoolWatch:
                 record(perf_counter() - oldest())
             return handle(conn)
 
+        @wraps(handle)
+        def telling_handle(conn: Any) -> Any:
+            if stamps:
+                waited = perf_counter() - oldest()
+                record(waited)
+                own_queue_wait.set(waited)
+            return handle(conn)
+
         @wraps(enqueue)
         def stamped_enqueue(conn: Any) -> None:
             stamp(perf_counter())
             enqueue(conn)
 
-        worker.handle = timed_handle
+        worker.handle = telling_handle if tells_wait else timed_handle
         worker.enqueue_req = stamped_enqueue
 
     def _busy(self) -> int:

@@ -1,8 +1,10 @@
+import socket
 from typing import Any
 
 from tidemark_django import net
 from tidemark_django.agent import Agent
 from tidemark_django.saturation import Reading, Resource
+from tidemark_django.unix_waits import UnixWaits
 
 
 class ListenerWatch:
@@ -65,4 +67,7 @@ def watch(agent: Agent, listeners: Any, *, shared: bool = True, listening: bool 
             found = ListenerWatch(agent, listener, identifier, shared=shared)
             agent.add(found.resource)
             watches.append(found)
+            if listener.family == getattr(socket, "AF_UNIX", None):
+                agent.unix_waits = agent.unix_waits or UnixWaits()
+                agent.unix_waits.add(listener)
     return watches

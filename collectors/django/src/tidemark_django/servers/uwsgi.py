@@ -48,6 +48,7 @@ def _watch(agent: Agent, uwsgi: Any) -> None:
         agent.not_as_expected(NAME, "connection_fd")
     else:
         agent.socket_wait = lambda _: net.since_last_data_fd(connection_fd())
+        agent.client_socket = lambda _: connection_fd()
     queues = listeners.watch(agent, [socket.socket(fileno=os.dup(number)) for number in getattr(uwsgi, "sockets", [])])
     cores = getattr(uwsgi, "cores", None)
     if cores is None:

@@ -9,6 +9,7 @@ from tidemark_django.agent import Agent
 from tidemark_django.identity import Server
 from tidemark_django.saturation import Reading, Resource
 from tidemark_django.servers import listeners
+from tidemark_django.unix_waits import own_queue_wait
 
 NAME: Final = "waitress"
 STAMP: Final = "_tidemark_queued"
@@ -49,9 +50,13 @@ def watch_from_request(agent: Agent, environ: Any) -> None:
         _watch(agent, server)
 
 
-def _socket_wait(environ: Any) -> float | None:
+def _client_socket(environ: Any) -> Any:
     channel = getattr(environ.get("waitress.client_disconnected"), "__self__", None)
-    connection = getattr(channel, "socket", None)
+    return getattr(channel, "socket", None)
+
+
+def _socket_wait(environ: Any) -> float | None:
+    connection = _client_socket(environ)
     return net.since_last_data(connection) if connection is not None else None
 
 
@@ -85,7 +90,10 @@ def _stamp_tasks() -> None:
     def timed_service(self: Any) -> Any:
         agent = runtime.agent
         if agent is not None and agent.request_resource is not None:
-            agent.request_resource.wait.record(perf_counter() - getattr(self, STAMP, perf_counter()))
+            waited = perf_counter() - getattr(self, STAMP, perf_counter())
+            agent.request_resource.wait.record(waited)
+            if agent.unix_waits is not None:
+                own_queue_wait.set(waited)
         return service(self)
 
     ThreadedTaskDispatcher.add_task = stamped_add
@@ -108,7 +116,7 @@ def _watch(agent: Agent, server: Any) -> None:
         return Reading(len(dispatcher.threads), max(0, dispatcher.active_count), len(queue), oldest)
 
     agent.request_resource = agent.add(Resource(agent.registry, "thread_pool", NAME, read))
-    agent.socket_wait = _socket_wait
+    agent.socket_wait, agent.client_socket = _socket_wait, _client_socket
     several = getattr(server, "map", None)
     servers = [item for item in several.values() if hasattr(item, "active_channels")] if several else [server]
     agent.connections.http = lambda: sum(len(item.active_channels) for item in servers)
