@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { collect, Fatal, freePorts, PYTHON, ROOT, until } from "./support/tidemark.ts";
+import { collect, Fatal, freePorts, marked, PYTHON, ROOT, until } from "./support/tidemark.ts";
 
 const STOP_WITHIN_MS = 5_000;
 
@@ -55,18 +55,3 @@ it.each([
     if (existsSync(scratch)) rmSync(scratch, { recursive: true, force: true });
   }
 });
-
-/** Command lines of the processes that carry the marker in their environment. */
-function marked(marker: string): string[] {
-  const found: string[] = [];
-  for (const entry of readdirSync("/proc")) {
-    if (!/^\d+$/.test(entry) || Number(entry) === process.pid) continue;
-    try {
-      if (!readFileSync(`/proc/${entry}/environ`, "utf8").includes(marker)) continue;
-      found.push(readFileSync(`/proc/${entry}/cmdline`, "utf8").replaceAll("\0", " "));
-    } catch {
-      // It ended while we looked.
-    }
-  }
-  return found;
-}

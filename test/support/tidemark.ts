@@ -140,6 +140,21 @@ export function childOf(parent: ChildProcess, service: string): number {
   return 0;
 }
 
+/** Command lines of the processes that carry the marker in their environment; this one is not among them. */
+export function marked(marker: string): string[] {
+  const found: string[] = [];
+  for (const entry of readdirSync("/proc")) {
+    if (!/^\d+$/.test(entry) || Number(entry) === process.pid) continue;
+    try {
+      if (!readFileSync(`/proc/${entry}/environ`, "utf8").includes(marker)) continue;
+      found.push(readFileSync(`/proc/${entry}/cmdline`, "utf8").replaceAll("\0", " "));
+    } catch {
+      // It ended while we looked.
+    }
+  }
+  return found;
+}
+
 /** What a child prints, so far. */
 export function collect(child: ChildProcess): () => string {
   let text = "";

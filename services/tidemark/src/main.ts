@@ -9,7 +9,9 @@ import { createToken, listTokens, revokeToken } from "./commands/token.ts";
 import { up } from "./commands/up.ts";
 import { isConnectionError } from "./running.ts";
 import { DEFAULT_DATA_DIR, UsageError } from "./settings.ts";
-import { say } from "./terminal.ts";
+import { outliveReaders, say } from "./terminal.ts";
+
+outliveReaders();
 
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
   version: string;

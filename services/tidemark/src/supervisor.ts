@@ -3,6 +3,7 @@ import { createWriteStream, mkdirSync, type WriteStream } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { Agent, fetch } from "undici";
+import { Guard } from "./guard.ts";
 
 const POLL_MS = 100;
 const BACKOFF_FIRST_MS = 250;
@@ -39,17 +40,22 @@ interface Entry {
   exit: string | undefined;
 }
 
-/** Starts processes, restarts those that end by themselves, and stops all in reverse order. Output goes to a file each. */
+/**
+ * Starts processes, restarts those that end by themselves, and stops all in reverse order; a guard stops them where this
+ * process can't. Output goes to a file each.
+ */
 export class Supervisor {
   readonly #entries: Entry[] = [];
   readonly #logDir: string;
   readonly #report: (line: string) => void;
+  readonly #guard: Guard;
   #stopped: Promise<void> | undefined;
 
   constructor(logDir: string, report: (line: string) => void) {
     this.#logDir = logDir;
     this.#report = report;
     mkdirSync(logDir, { recursive: true });
+    this.#guard = new Guard(Math.ceil(GRACE_MS / 1000), report);
   }
 
   /** Pids by name, of what runs now. */
@@ -113,6 +119,7 @@ export class Supervisor {
       await Promise.race([end(entry, deadline), delay(GRACE_MS / 4)]);
     }
     await Promise.all(this.#entries.map((entry) => end(entry, deadline)));
+    await this.#guard.close();
     for (const { log } of this.#entries) log.end();
   }
 
@@ -142,6 +149,7 @@ export class Supervisor {
     // A group of its own: Ctrl-C reaches us alone, and we stop the parts in order.
     const child = spawn(command, [...args], { env, cwd, stdio: ["ignore", "pipe", "pipe"], detached: true });
     entry.child = child;
+    if (child.pid !== undefined) this.#guard.started(child.pid);
     const keep = (chunk: Buffer): void => {
       entry.log.write(chunk);
       entry.tail.push(...chunk.toString().split("\n").filter(Boolean));
@@ -155,6 +163,7 @@ export class Supervisor {
     child.once("exit", (code, signal) => {
       entry.exit ??= signal ? `signal ${signal}` : `exit code ${code}`;
       killGroup(child, "SIGKILL");
+      if (child.pid !== undefined) this.#guard.ended(child.pid);
       if (!entry.stopping && !entry.once) void this.#restart(entry);
     });
   }

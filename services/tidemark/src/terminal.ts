@@ -10,6 +10,19 @@ export function say(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
+/**
+ * A reader that went away (a closed terminal, `| head`) is no reason to end: what runs must still be stopped in order.
+ *
+ * @throws any other failure to write, as without this.
+ */
+export function outliveReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EPIPE" && error.code !== "EIO") throw error;
+    });
+  }
+}
+
 /** Columns padded to their widest cell; numbers are given as text. */
 export function table(rows: readonly (readonly string[])[]): string {
   const widths: number[] = [];
