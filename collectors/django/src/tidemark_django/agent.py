@@ -91,7 +91,7 @@ class Agent:
         self._resources: list[Resource] = []
         self._routes: dict[str, str] = {}
         self._lock = native.lock()
-        self._failures: Tally[str] = Tally()
+        self._told: set[str] = set()
         self.agent_threads: dict[str, int] = {}
         self.agent_cpu: dict[str, float] = {}
 
@@ -126,9 +126,10 @@ class Agent:
         """The template of one of Django's patterns, for the first 300 of a process; then ``_other``."""
         found = self._routes.get(pattern)
         if found is None:
-            if len(self._routes) >= MAX_ROUTES:
-                return OTHER
-            found = self._routes[pattern] = route_template(pattern)
+            template = route_template(pattern)
+            with self._lock:
+                known = len(self._routes) < MAX_ROUTES or pattern in self._routes
+                found = self._routes.setdefault(pattern, template) if known else OTHER
         return found
 
     def event(self, event: Event) -> None:
@@ -156,8 +157,10 @@ class Agent:
         )
 
     def log_once(self, key: str, message: str, *arguments: object) -> None:
-        self._failures[key] += 1
-        if self._failures[key] == 1:
+        with self._lock:
+            first = key not in self._told
+            self._told.add(key)
+        if first:
             logger.warning(message, *arguments)
 
     def active_requests(self) -> list[Point]:

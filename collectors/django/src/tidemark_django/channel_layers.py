@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from tidemark_django import runtime, semconv
 from tidemark_django.agent import Agent
+from tidemark_django.agg import Counter
 from tidemark_django.saturation import Reading, Resource
 
 HOP_TIMEOUT_S: Final = 30.0
@@ -52,7 +53,7 @@ class LayerWatch:
         self._alias = alias
         self._layer = layer
         self._known_to: Agent | None = None
-        self._full = 0
+        self._full = Counter()
         self._send: Callable[..., Any] | None = getattr(layer, "send", None)
         self._hop: asyncio.Future[None] | None = None
         self._own_channel = ""
@@ -78,7 +79,7 @@ class LayerWatch:
             try:
                 return await method(*args, **kwargs)
             except ChannelFull:
-                self._full += 1
+                self._full.add()
                 raise
             finally:
                 agent.histogram(
@@ -143,5 +144,4 @@ class LayerWatch:
         return int(await redis.zcard(layer.prefix + local + mark))
 
     def _rejected(self) -> dict[str, float]:
-        full, self._full = self._full, 0
-        return {"channel_full": full}
+        return {"channel_full": self._full.take()}

@@ -8,7 +8,7 @@ from time import perf_counter
 from types import CodeType, FrameType
 from typing import Any, Final
 
-from tidemark_django import frames, runtime, semconv
+from tidemark_django import frames, native, runtime, semconv
 from tidemark_django.agent import Agent
 from tidemark_django.agg import Attributes, AttributeValue
 from tidemark_django.relations import access
@@ -34,6 +34,7 @@ _statements = StatementCache()
 _databases: dict[str, Database] = {}
 _by_number: dict[int, Database] = {}
 _numbers = count(1)
+_lock = native.lock()
 
 
 def install() -> None:
@@ -59,7 +60,7 @@ def install() -> None:
         end = perf_counter()
         if state is None or state.finished:
             if runtime.agent is not None:
-                _note_loose(runtime.agent, _record_of(self, sql, not params, start, end, None))
+                _note_loose(runtime.agent, self, sql, not params, start, end)
             return result
         try:
             connection = self.db
@@ -138,10 +139,11 @@ def _add_database(connection: Any, name: Any) -> Database:
     namespace = os.path.basename(text) if connection.vendor == "sqlite" else text
     number = next(_numbers)
     found = Database(connection.alias, system_of(connection), namespace, name, number)
-    if len(_by_number) >= MAX_DATABASES:
-        del _by_number[next(iter(_by_number))]
-    _by_number[number] = found
-    _databases[connection.alias] = found
+    with _lock:
+        if len(_by_number) >= MAX_DATABASES:
+            del _by_number[next(iter(_by_number))]
+        _by_number[number] = found
+        _databases[connection.alias] = found
     return found
 
 
@@ -200,7 +202,7 @@ def _note_failure(state: RequestState | None, cursor: Any, sql: Any, literal: bo
         record = _record_of(cursor, sql, literal, start, end, error)
         _in_transaction(cursor.db.__dict__.get(TRANSACTION), start, end)
         if state is None or state.finished:
-            _note_loose(agent, record)
+            _hold_loose(agent, record)
         elif state.queries is None:
             state.queries = [record]
         else:
@@ -209,11 +211,18 @@ def _note_failure(state: RequestState | None, cursor: Any, sql: Any, literal: bo
         agent.failed("database", failure)
 
 
-def _note_loose(agent: Agent, record: QueryRecord) -> None:
-    """Notes a query outside any request."""
-    agent.loose_queries.append((None, [record]))
-    if len(agent.loose_queries) > MAX_LOOSE:
-        agent.loose_queries.popleft()
+def _note_loose(agent: Agent, cursor: Any, sql: Any, literal: bool, start: float, end: float) -> None:
+    """Notes a query outside any request. Never raises."""
+    try:
+        _hold_loose(agent, _record_of(cursor, sql, literal, start, end, None))
+    except Exception as failure:
+        agent.failed("database", failure)
+
+
+def _hold_loose(agent: Agent, record: QueryRecord) -> None:
+    if len(agent.loose_queries) < MAX_LOOSE:
+        agent.loose_queries.append((None, [record]))
+    else:
         agent.count("tidemark.agent.dropped", (semconv.TIDEMARK_DROPPED_REASON, "queries_full"))
 
 
@@ -285,6 +294,9 @@ class Repeat:
         return self.statement.summary
 
 
+UNSEEN: Final = Repeat((), Statement("", "", ""), "", "")
+
+
 def _key_without_values(query: QueryRecord) -> str:
     """What tells runs of one statement whose SQL may carry values; Django's own text carries none."""
     return resolve(query)[1].text
@@ -305,8 +317,8 @@ def _look_at_line(agent: Agent, state: RequestState, key: Any, query: QueryRecor
     request only looks up what was found.
     """
     place = (state.pattern_now(), key)
-    if place in agent.repeats:
-        found = agent.repeats[place]
+    found = agent.repeats.get(place, UNSEEN)
+    if found is not UNSEEN:
         if reached and found is not None:
             state.repeats = {**(state.repeats or {}), key: found}
         return

@@ -89,8 +89,9 @@ class Exporter:
         if self._told:
             return
         self._told = True
-        unanswered = sum(batch.requests for batch in list(self._queue) if batch.doubtful)
-        unsent = self._lost_requests + sum(batch.requests for batch in list(self._queue)) - unanswered
+        waiting = self._queue.copy()
+        unanswered = sum(batch.requests for batch in waiting if batch.doubtful)
+        unsent = self._lost_requests + sum(batch.requests for batch in waiting) - unanswered
         if unsent or unanswered:
             logger.warning(
                 "tidemark: process %s ends with the measurements of %s requests unsent and of %s unanswered",

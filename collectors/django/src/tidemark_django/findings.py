@@ -9,6 +9,7 @@ from tidemark_django import kernel, native, semconv
 from tidemark_django.agent import Agent
 from tidemark_django.agg import Point
 from tidemark_django.encode import Event
+from tidemark_django.native import gil_enabled
 
 TOLD_AGAIN_S: Final = 3600.0
 DEFAULT_POOL_SIZE: Final = 4
@@ -86,6 +87,8 @@ class Deployment:
     workers: int | None = None
     threads: int | None = None
     cores: float | None = None
+    locked: bool = True
+    """Whether its threads share an interpreter lock."""
     configured_backlog: int | None = None
     backlog_limit: float | None = None
     connection_limits: Mapping[str, int] = field(default_factory=dict)
@@ -160,7 +163,7 @@ def _server(settings: Any, deployment: Deployment) -> Iterator[Finding]:
     workers, threads, cores = deployment.workers, deployment.threads, deployment.cores
     if workers is not None and cores is not None and workers > 2 * cores + 1:
         yield Finding("tidemark.W005", f"{workers} workers on {cores:g} cores")
-    if threads is not None and cores is not None and threads > 4 * cores:
+    if deployment.locked and threads is not None and cores is not None and threads > 4 * cores:
         yield Finding("tidemark.W009", f"{threads} threads in a worker on {cores:g} cores")
     wanted, limit = deployment.configured_backlog, deployment.backlog_limit
     if wanted is not None and limit is not None and limit < wanted:
@@ -206,6 +209,7 @@ def deployment_of(agent: Agent) -> Deployment:
         workers=agent.server.workers,
         threads=agent.server.threads,
         cores=kernel.usable_cores(),
+        locked=gil_enabled(),
         configured_backlog=agent.configured_backlog,
         backlog_limit=limit if limit is not None and limit == kernel.somaxconn() else None,
         connection_limits=dict(agent.connection_limits),

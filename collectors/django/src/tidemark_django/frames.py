@@ -6,6 +6,14 @@ import sysconfig
 from types import CodeType, FrameType
 from typing import Final
 
+from tidemark_django import stopped
+from tidemark_django.native import gil_enabled
+
+Code = CodeType | stopped.Place
+"""A frame's code, or what is told of it."""
+Stack = list[tuple[Code, int]]
+"""Code and line of each frame, innermost first."""
+
 MAX_DEPTH: Final = 64
 COMPREHENSIONS: Final = frozenset({"<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>"})
 MAX_FOLDED: Final = 4096
@@ -34,21 +42,23 @@ def is_application(path: str) -> bool:
     return known
 
 
-def walk(frame: FrameType | None, limit: int = MAX_DEPTH) -> list[tuple[CodeType, int]]:
-    """Code and line of each frame, innermost first."""
-    found: list[tuple[CodeType, int]] = []
+def walk(frame: FrameType | None, limit: int = MAX_DEPTH) -> Stack:
+    """The stack of the calling thread, or with the interpreter lock held of any, from *frame* outwards."""
+    found: Stack = []
     while frame is not None and len(found) < limit:
         found.append((frame.f_code, frame.f_lineno))
         frame = frame.f_back
     return found
 
 
-def of_thread(ident: int) -> list[tuple[CodeType, int]]:
+def of_thread(ident: int) -> Stack:
     """Stack of another thread, empty when it is gone."""
+    if not gil_enabled():
+        return [*stopped.stack_of(ident)[:MAX_DEPTH]]
     return walk(sys._current_frames().get(ident))
 
 
-def application_frame(stack: list[tuple[CodeType, int]]) -> tuple[CodeType, int] | None:
+def application_frame(stack: Stack) -> tuple[Code, int] | None:
     """
     The user's innermost frame.
 
@@ -78,7 +88,7 @@ def nearest_application_frame(frame: FrameType | None) -> tuple[CodeType, int] |
     return None
 
 
-def site(entry: tuple[CodeType, int]) -> str:
+def site(entry: tuple[Code, int]) -> str:
     """``folder/file.py:12 function``."""
     code, line = entry
     return f"{short_path(code.co_filename)}:{line} {name_of(code)}"
@@ -89,17 +99,17 @@ def short_path(path: str) -> str:
     return "/".join(path.replace("\\", "/").rsplit("/", 2)[-2:])
 
 
-def name_of(code: CodeType) -> str:
+def name_of(code: Code) -> str:
     return getattr(code, "co_qualname", code.co_name)
 
 
-def folded(stack: list[tuple[CodeType, int]]) -> str:
+def folded(stack: Stack) -> str:
     """Frames joined by ``;``, innermost last, at most 4 KiB: the outer ones are cut."""
     text = ";".join(f"{name_of(code)} ({short_path(code.co_filename)}:{line})" for code, line in reversed(stack))
     return text if len(text) <= MAX_FOLDED else "..." + text[3 - MAX_FOLDED :]
 
 
-def reason(stack: list[tuple[CodeType, int]]) -> str:
+def reason(stack: Stack) -> str:
     """
     Why a thread stands still, judged by its innermost frames: ``io``, ``lock``, else ``unknown``.
 

@@ -3,13 +3,13 @@ import os
 import platform
 import re
 import socket
-import sys
 import uuid
 from dataclasses import dataclass
 
 from tidemark_django import __version__, semconv
 from tidemark_django.agg import AttributeValue
 from tidemark_django.config import Config
+from tidemark_django.native import gil_enabled
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,6 @@ def resource_attributes(config: Config, server: Server) -> dict[str, AttributeVa
     if server.threads is not None:
         attributes[semconv.TIDEMARK_THREADS_CONFIGURED] = server.threads
     return attributes
-
-
-def gil_enabled() -> bool:
-    """Whether the interpreter lock is on now; extensions may switch it back on at run time."""
-    check = getattr(sys, "_is_gil_enabled", None)
-    return bool(check()) if check is not None else True
 
 
 def _settings_package() -> str:

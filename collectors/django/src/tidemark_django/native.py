@@ -5,6 +5,7 @@ A sampler that is a greenlet would stand still whenever the hub does, and take t
 lock's. Looked up when used: gevent patches after this module may have been imported (``--preload``).
 """
 
+import contextlib
 import importlib
 import sys
 import threading
@@ -16,6 +17,12 @@ def patched() -> bool:
     """Whether this process's threads are greenlets."""
     monkey = sys.modules.get("gevent.monkey")
     return monkey is not None and bool(monkey.is_module_patched("threading"))
+
+
+def gil_enabled() -> bool:
+    """Whether the interpreter lock is on now; extensions may switch it back on at run time."""
+    check = getattr(sys, "_is_gil_enabled", None)
+    return bool(check()) if check is not None else True
 
 
 def original(module: str, name: str) -> Any:
@@ -51,29 +58,30 @@ def running_greenlet() -> Any:
 
 
 class Event:
-    """As ``threading.Event`` for one waiting thread, on one lock."""
+    """
+    As ``threading.Event`` for one waiting thread, on one lock that is open while the event is set.
+
+    The lock is all its state: :meth:`set` is also called from signal handlers, and from several threads at once.
+    """
 
     def __init__(self) -> None:
-        self._set = False
         self._closed = lock()
         self._closed.acquire()
 
     def set(self) -> None:
-        if not self._set:
-            self._set = True
+        # RuntimeError: it was open already.
+        with contextlib.suppress(RuntimeError):
             self._closed.release()
 
     def clear(self) -> None:
-        """From the thread that waits."""
-        if self._set:
-            self._closed.acquire()
-            self._set = False
+        self._closed.acquire(blocking=False)
 
     def is_set(self) -> bool:
-        return self._set
+        return not self._closed.locked()
 
     def wait(self, timeout: float) -> bool:
         """Whether it was set within *timeout* seconds."""
-        if not self._set and self._closed.acquire(timeout=max(0.0, timeout)):
-            self._closed.release()
-        return self._set
+        if not self._closed.acquire(timeout=max(0.0, timeout)):
+            return False
+        self.set()
+        return True

@@ -3,11 +3,11 @@ import threading
 import time
 from typing import Final
 
-from tidemark_django import kernel
+from tidemark_django import kernel, semconv
 from tidemark_django.agent import Agent
 from tidemark_django.agg import Histogram
 from tidemark_django.alarm import Alarm
-from tidemark_django.identity import gil_enabled
+from tidemark_django.native import gil_enabled
 from tidemark_django.saturation import Reading, Resource
 
 PROBE_PERIOD_S: Final = 0.1
@@ -31,6 +31,7 @@ class LockProbe:
         self._agent = agent
         self._alarm = Alarm()
         self._times = kernel.OwnTimes()
+        self._locked = False
         self._gil_waits: list[bool] = []
         self._cpu = (time.perf_counter(), time.process_time())
         self._cores = kernel.usable_cores()
@@ -41,14 +42,24 @@ class LockProbe:
         self._cpu_wait: Histogram | None = None
         self._busy_share = 0.0
         if kernel.thread_times(threading.get_native_id()) is not None:
-            if gil_enabled():
-                self.gil = agent.add(Resource(agent.registry, "gil", "process", self._read_gil))
-                self._gil_wait = self.gil.wait
             self.cpu = agent.add(Resource(agent.registry, "cpu", "process", self._read_cpu))
             self._cpu_wait = self.cpu.wait
+        self._look_for_lock()
+
+    def _look_for_lock(self) -> None:
+        """A build without the lock has it from the first import of an extension that wants it: then it is measured."""
+        if not gil_enabled():
+            return
+        self._locked = True
+        self._agent.identity[semconv.TIDEMARK_GIL] = "on"
+        if self._cpu_wait is not None:
+            self.gil = self._agent.add(Resource(self._agent.registry, "gil", "process", self._read_gil))
+            self._gil_wait = self.gil.wait
 
     def once(self) -> None:
         """Sleeps one period, measures, and pokes the loops. From the agent's thread."""
+        if not self._locked:
+            self._look_for_lock()
         loops = self._agent.loops
         period = (LOOP_PROBE_PERIOD_S if loops else PROBE_PERIOD_S) * (1 + random.uniform(-PROBE_JITTER, PROBE_JITTER))
         for loop in loops:
@@ -75,10 +86,10 @@ class LockProbe:
         return Reading(capacity=1, busy=self._busy_share)
 
     def _read_cpu(self) -> Reading:
-        now = (time.perf_counter(), time.process_time())
-        elapsed = now[0] - self._cpu[0]
+        last, now = self._cpu, (time.perf_counter(), time.process_time())
+        elapsed = now[0] - last[0]
         if elapsed >= 0.05:
-            self._cpu_busy = (now[1] - self._cpu[1]) / elapsed
+            self._cpu_busy = (now[1] - last[1]) / elapsed
             self._cpu = now
         return Reading(capacity=self._cores, busy=self._cpu_busy)
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from tidemark_django import kernel, semconv
 from tidemark_django.agent import Agent
 from tidemark_django.agg import Attributes, Point
-from tidemark_django.identity import gil_enabled
+from tidemark_django.native import gil_enabled
 from tidemark_django.quota import QUOTA_LIMIT, cpu_quota
 
 MAX_PAUSES: Final = 10_000

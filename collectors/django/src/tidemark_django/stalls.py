@@ -1,12 +1,12 @@
 import time
 from dataclasses import dataclass
-from types import CodeType
 from typing import Final
 
 from tidemark_django import frames, kernel, semconv, victims
 from tidemark_django.agent import Agent
 from tidemark_django.agg import AttributeValue
 from tidemark_django.encode import Event
+from tidemark_django.frames import Stack
 from tidemark_django.loop import LoopWatch
 from tidemark_django.request import RequestState
 
@@ -21,7 +21,6 @@ NOTICE_S: Final = 0.5
 CPU_SHARE: Final = 0.5
 MAX_EVENTS_PER_INTERVAL: Final = 20
 NS_PER_S: Final = 1e9
-Stack = list[tuple[CodeType, int]]
 
 
 class StallWatch:

@@ -2,6 +2,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from tidemark_django import native
+
 MAX_TEXT: Final = 1024
 MAX_STATEMENTS: Final = 500
 MAX_RAW: Final = 2000
@@ -124,18 +126,18 @@ class StatementCache:
         self._raw: dict[str, Statement] = {}
         self._known: dict[str, Statement] = {}
         self._other: dict[str, Statement] = {}
+        self._lock = native.lock()
 
     def get(self, sql: str, system: str = "postgresql") -> Statement:
         found = self._raw.get(sql)
         if found is None:
             parsed = normalise(sql, system)
-            if parsed.text in self._known:
-                found = self._known[parsed.text]
-            elif len(self._known) < MAX_STATEMENTS:
-                found = self._known.setdefault(parsed.text, parsed)
-            else:
-                found = self._other.setdefault(parsed.operation, Statement(OTHER, OTHER, parsed.operation))
-            if len(self._raw) >= MAX_RAW:
-                self._raw = {}
-            self._raw[sql] = found
+            with self._lock:
+                if parsed.text in self._known or len(self._known) < MAX_STATEMENTS:
+                    found = self._known.setdefault(parsed.text, parsed)
+                else:
+                    found = self._other.setdefault(parsed.operation, Statement(OTHER, OTHER, parsed.operation))
+                if len(self._raw) >= MAX_RAW:
+                    self._raw = {}
+                self._raw[sql] = found
         return found

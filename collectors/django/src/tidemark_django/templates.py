@@ -4,12 +4,13 @@ from functools import wraps
 from time import perf_counter
 from typing import Any, Final
 
-from tidemark_django import runtime, semconv
+from tidemark_django import native, runtime, semconv
 from tidemark_django.request import current_request
 
 UNNAMED: Final = "_string"
 MAX_TEMPLATES: Final = 300
 _names: set[str] = set()
+_lock = native.lock()
 
 
 class _Inside(threading.local):
@@ -63,7 +64,8 @@ def _name(name: Any) -> str:
         return UNNAMED
     text = str(name)
     if text not in _names:
-        if len(_names) >= MAX_TEMPLATES:
-            return "_other"
-        _names.add(text)
+        with _lock:
+            if len(_names) >= MAX_TEMPLATES:
+                return "_other"
+            _names.add(text)
     return text

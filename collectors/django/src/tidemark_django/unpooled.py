@@ -1,7 +1,7 @@
 from collections import Counter as Tally
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakSet
+from weakref import ref
 
 from tidemark_django import native, semconv
 from tidemark_django.agg import Point
@@ -24,7 +24,7 @@ class UnpooledConnections:
     def __init__(self, agent: "Agent") -> None:
         self._agent = agent
         self._lock = native.lock()
-        self._opened: WeakSet[Any] = WeakSet()
+        self._opened: dict[int, ref[Any]] = {}
         self._seen: set[tuple[str, str]] = set()
 
     def opened(self, wrapper: Any, system: Callable[[Any], str]) -> None:
@@ -33,16 +33,17 @@ class UnpooledConnections:
         if held.get(OWNER) is self:
             return
         held[OWNER] = self
+        key = id(wrapper)
+        self._opened[key] = ref(wrapper, lambda _: self._opened.pop(key, None))
         with self._lock:
-            self._opened.add(wrapper)
             self._seen.add((wrapper.alias, system(wrapper)))
 
     def points(self) -> list[Point]:
         """Open connections by alias and state. Under gevent, whose greenlets share a thread, it is not known."""
         if not self._agent.thread_clock or not self._seen:
             return []
+        wrappers = [wrapper for known in list(self._opened.values()) if (wrapper := known()) is not None]
         with self._lock:
-            wrappers = list(self._opened)
             seen = sorted(self._seen)
         serving = {state.thread_id for state in list(self._agent.requests.values())}
         open_now = Tally(

@@ -12,6 +12,7 @@ from typing import Any
 from tidemark_django import boot, frames, runtime, stalls
 from tidemark_django.agent import Agent
 from tidemark_django.identity import Server
+from tidemark_django.native import gil_enabled
 from tidemark_django.request import current_request
 from tidemark_django.saturation import Reading, Resource
 from tidemark_django.servers import listeners, slots
@@ -138,10 +139,14 @@ class ThreadPoolWatch:
         self._queue = worker.tpool._work_queue
         self._stamps: deque[float] = deque()
         self._threads = worker.tpool._threads
+        self._handled: set[int] | None = None if gil_enabled() else set()
+        """Connections in a thread, where threads may not look at each other's frames."""
         self.resource = Resource(agent.registry, "thread_pool", "gunicorn-gthread", self._read)
-        self.resource.waiting_since = lambda: list(self._stamps)
+        self.resource.waiting_since = lambda: list(self._stamps.copy())
         self._wait = self.resource.wait
         self._wrap(worker, tells_wait=agent.unix_waits is not None)
+        if self._handled is not None:
+            worker.handle = _noted(worker.handle, self._handled)
 
     def _wrap(self, worker: Any, *, tells_wait: bool) -> None:
         """*tells_wait*: each connection's wait is handed on, for requests whose socket does not tell it."""
@@ -178,6 +183,8 @@ class ThreadPoolWatch:
         One that waits for work stands in the pool's own function, so a look at the threads tells, and a request pays
         nothing for being counted.
         """
+        if self._handled is not None:
+            return len(self._handled)
         frames = sys._current_frames()
         found = [frames.get(thread.ident or 0) for thread in list(self._threads)]
         return sum(frame is not None and frame.f_code is not _idle.__code__ for frame in found)
@@ -208,22 +215,27 @@ def _watch_threads(agent: Agent, worker: Any) -> None:
         agent.connections.http = lambda: int(worker.nr_conns)
 
 
+def _noted(handle: Callable[..., Any], busy: set[int]) -> Callable[..., Any]:
+    """A server's handler of a connection that is in *busy* while it runs."""
+
+    @wraps(handle)
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        ticket = object()
+        busy.add(id(ticket))
+        try:
+            return handle(*args, **kwargs)
+        finally:
+            busy.discard(id(ticket))
+
+    return noted
+
+
 def _watch_handlers(agent: Agent, worker: Any, name: str, capacity: int, queues: list[listeners.ListenerWatch]) -> None:
     """A sync worker handles one connection, a gevent worker a greenlet's worth each: counted around their handler."""
     handle = getattr(worker, "handle", None)
     if handle is None:
         agent.not_as_expected(name, "the worker's handle")
         return
-    busy: set[object] = set()
-
-    @wraps(handle)
-    def counted_handle(*args: Any, **kwargs: Any) -> Any:
-        ticket = object()
-        busy.add(ticket)
-        try:
-            return handle(*args, **kwargs)
-        finally:
-            busy.discard(ticket)
-
-    worker.handle = counted_handle
+    busy: set[int] = set()
+    worker.handle = _noted(handle, busy)
     slots.watch(agent, "worker", name, capacity, lambda: len(busy), queues)
