@@ -200,24 +200,26 @@ ASGI = "tests.project.asgi:application"
 def test_a_worker_that_is_given_up_says_what_it_was_doing(
     sink: Sink, command: list[str], view: str, line: str, name: str
 ) -> None:
-    def told() -> list[dict[str, Any]]:
-        """A blocked loop is told on its own, as soon as it is."""
-        events = sink.events("tidemark.stall")
-        return [event for event in events if event["tidemark.resource.kind"] != "event_loop"]
-
     command = [*command[:-1], "--timeout", "1", command[-1]]
     with running(command, sink, TIDEMARK_SLOW_REQUEST="60") as server:
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            server.get(f"/{view}/20000/")
-        event = until(told)[0]
+
+        def told() -> list[dict[str, Any]]:
+            """A blocked loop is told on its own. A worker that gets no core for a second is given up outside, too."""
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                server.get(f"/{view}/20000/")
+            events = sink.events("tidemark.stall")
+            return [e for e in events if e["tidemark.resource.kind"] != "event_loop" and "http.route" in e]
+
+        event = until(told, 90)[0]
         until(lambda: sink.points("tidemark.worker.timeouts"))
         # The signal's own effect is what it would be without the agent.
         until(lambda: name != "gunicorn-uvicorn" or "was sent SIGABRT" in server.output.read_text())
+        given_up = server.output.read_text().count("WORKER TIMEOUT")
     assert event["http.route"] == f"/{view}/<int:milliseconds>/"
     assert event["code.function.name"] == ("spin" if view == "burn" else view)
     if line:
         assert event["code.line.number"] == line_of(view, line)
-    assert sum(point.value for point in sink.points("tidemark.worker.timeouts")) == 1
+    assert 1 <= sum(point.value for point in sink.points("tidemark.worker.timeouts")) <= given_up
     assert event["tidemark.resource.name"] == name
     assert event["tidemark.stall.duration"] > 1
 

@@ -109,6 +109,7 @@ def test_requests_that_keep_a_full_pool_are_named_long_before_they_are_slow(sink
 
 
 def test_a_worker_that_uwsgi_kills_has_said_what_it_was_doing(sink: Sink) -> None:
+    route = "/sleep/<int:milliseconds>/"
     command = [*SERVERS["uwsgi"], "--harakiri", "1"]
     with running(command, sink, TIDEMARK_SLOW_REQUEST="60", TIDEMARK_EXPORT_INTERVAL="3600") as server:
 
@@ -121,10 +122,9 @@ def test_a_worker_that_uwsgi_kills_has_said_what_it_was_doing(sink: Sink) -> Non
                 server.get("/sleep/20000/")
             return sum(point.value for point in sink.points("tidemark.worker.timeouts"))
 
-        timeouts = until(counted, 60)
-        event = sink.events("tidemark.stall")[0]
+        timeouts = until(counted, 120)
+        event = next(event for event in sink.events("tidemark.stall") if event.get("http.route") == route)
         killed = server.output.read_bytes().count(b"HARAKIRI ON WORKER")
-    assert event["http.route"] == "/sleep/<int:milliseconds>/"
     assert event["code.function.name"] == "sleep"
     assert event["code.line.number"] == line_of("sleep", "time.sleep")
     assert event["tidemark.resource.name"] == "uwsgi"
