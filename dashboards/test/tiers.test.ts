@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadDashboards } from "../src/load.ts";
 import { expand } from "../src/macros.ts";
 import { TIER, WITH_STEP } from "../src/sql/fragments.ts";
+import { type Table, windowColumns, windowRows } from "../src/sql/windows.ts";
 import { writeDay } from "./support/day.ts";
 import { startTestEngine, type TestEngine } from "./support/engine.ts";
 
@@ -109,4 +110,26 @@ it("a range that reaches back to what only a rollup still has is read from that 
   const here = { from, to: new Date(from.getTime() + 3_600_000) };
   const sql = `${WITH_STEP}\nSELECT step, tier`;
   expect(await answer(expand(sql, { ...here, intervalMs: 1000 }))).toEqual([[10, 0]]);
+});
+
+const VIEWS = {
+  resource_samples: "resource_windows",
+  http_requests: "request_windows",
+  request_phases: "phase_windows",
+  query_timings: "query_windows",
+  connection_memory: "connection_windows",
+  samples: "sample_windows",
+  exp_histograms: "exp_histogram_windows",
+} as const satisfies Record<Table, string>;
+
+describe("what panels read of a table and its rollups is what the view of its windows holds", () => {
+  it.each(Object.entries(VIEWS) as [Table, string][])("%s as in %s", async (table, view) => {
+    const columns = windowColumns(table).join(", ");
+    const summary = (source: string): string =>
+      `SELECT window_seconds, count(), groupBitXor(cityHash64(${columns})) AS rows, sum(cityHash64(${columns})) AS hash
+       FROM ${source} GROUP BY window_seconds ORDER BY window_seconds`;
+    const found = await answer(summary(windowRows(table, columns)));
+    expect(found).toEqual(await answer(summary(`tidemark.${view}`)));
+    expect(found.length).toBeGreaterThan(1);
+  });
 });

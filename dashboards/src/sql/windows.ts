@@ -3,7 +3,7 @@ import { TIER, TIER_WITHOUT_5M } from "./fragments.ts";
 /** The subjects that panels are made of, by the name of their table. */
 export type Subject = "resource_samples" | "http_requests" | "request_phases" | "query_timings" | "connection_memory";
 /** Those, and the tables of generic metrics. */
-type Table = Subject | "samples" | "exp_histograms";
+export type Table = Subject | "samples" | "exp_histograms";
 
 /** Waits that requests carry; the others are sampled by probes. */
 export const STAMPED = `(kind IN ('db_pool', 'executor', 'channel_layer', 'worker') OR (kind = 'thread_pool' AND name NOT IN ('fast', 'slow')))`;
@@ -63,7 +63,7 @@ export function rowsAsTheyCame(table: Table, columns: readonly string[], instant
  * analyses every column of a view, whether it is asked for or not.
  */
 export function windowRows(table: Table, uses: string): `(${string}` {
-  const asked = ["ts", ...columnsIn(table, uses)];
+  const asked = columnsIn(table, uses);
   const rollups = Object.entries(ROLLUPS)
     .filter(([name]) => name !== "5m" || !WITHOUT_5M.includes(table))
     .map(
@@ -93,12 +93,19 @@ const COLUMNS: Record<Table, string> = {
 const IDENTITY = ["service", "runtime", "instance"];
 const GENERIC_IDENTITY = ["metric", "service", "series_id"];
 
+/** Every column of `table` and its rollups that panels may ask for: the time and whose they are first. */
+export function windowColumns(table: Table): string[] {
+  const identity = table === "samples" || table === "exp_histograms" ? GENERIC_IDENTITY : IDENTITY;
+  return [
+    ...new Set(["ts", ...identity, ...COLUMNS[table].split(" ").filter(Boolean), ...Object.keys(AS_IT_CAME[table])]),
+  ];
+}
+
 /** Columns of `table` that `sql` names, a superset: a word in a literal counts as well, and ClickHouse does not read what is not used. */
 function columnsIn(table: Table, sql: string): string[] {
   const words = new Set(sql.match(/\w+/g));
-  const known = [...COLUMNS[table].split(" "), ...Object.keys(AS_IT_CAME[table])];
-  const identity = table === "samples" || table === "exp_histograms" ? GENERIC_IDENTITY : IDENTITY;
-  return [...identity, ...known.filter((column) => column !== "ts" && words.has(column))];
+  const always = ["ts", ...IDENTITY, ...GENERIC_IDENTITY];
+  return windowColumns(table).filter((column) => always.includes(column) || words.has(column));
 }
 
 /**
