@@ -2,10 +2,13 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import django
+import pymysql
 import pytest
 
+from tests import mariadb as mariadb_server
 from tests import postgres as database_server
 from tests.sink import Sink, serve
 from tidemark_django import runtime
@@ -55,22 +58,43 @@ def sqlite(tmp_path: Path) -> str:
     return make_library(str(tmp_path / "library.sqlite3"))
 
 
+IDS = range(1, 21)
+LIBRARY: tuple[tuple[str, str, list[tuple[object, ...]]], ...] = (
+    ("django_content_type", "app_label varchar(100), model varchar(100)", [(1, "library", "book")]),
+    ("library_author", "name varchar(100)", [(id, f"name {id}") for id in IDS]),
+    ("library_book", "title varchar(100), author_id bigint", [(id, f"name {id}", id) for id in IDS]),
+    ("library_tag", "word varchar(100)", [(id, f"tag {id}") for id in IDS]),
+    ("library_book_tags", "book_id bigint, tag_id bigint", [(id, id, id) for id in IDS]),
+    ("library_cover", "book_id bigint", [(id, id) for id in IDS]),
+    ("library_note", "content_type_id bigint, object_id bigint", [(id, 1, id) for id in IDS]),
+)
+"""Tables of the test project: 20 authors and a book of each."""
+
+
+def fill(cursor: Any, placeholder: str) -> None:
+    """Makes the library in an empty database."""
+    for table, columns, rows in LIBRARY:
+        cursor.execute(f"CREATE TABLE {table} (id integer PRIMARY KEY, {columns})")
+        cursor.executemany(f"INSERT INTO {table} VALUES ({', '.join([placeholder] * len(rows[0]))})", rows)
+
+
 def make_library(path: str) -> str:
-    """Fills a new SQLite file with 20 authors and a book of each; its path."""
-    ids = range(1, 21)
+    """Fills a new SQLite file with the library; its path."""
     with sqlite3.connect(path) as connection:
-        for table, columns, rows in (
-            ("django_content_type", "app_label varchar(100), model varchar(100)", [(1, "library", "book")]),
-            ("library_author", "name varchar(100)", [(id, f"name {id}") for id in ids]),
-            ("library_book", "title varchar(100), author_id bigint", [(id, f"name {id}", id) for id in ids]),
-            ("library_tag", "word varchar(100)", [(id, f"tag {id}") for id in ids]),
-            ("library_book_tags", "book_id bigint, tag_id bigint", [(id, id, id) for id in ids]),
-            ("library_cover", "book_id bigint", [(id, id) for id in ids]),
-            ("library_note", "content_type_id bigint, object_id bigint", [(id, 1, id) for id in ids]),
-        ):
-            connection.execute(f"CREATE TABLE {table} (id integer PRIMARY KEY, {columns})")
-            connection.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)
+        fill(connection, "?")
     return path
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[str]:
+    """Socket of a MariaDB server whose database ``library`` is filled."""
+    for address in mariadb_server.serve():
+        with pymysql.connect(unix_socket=address, user="root", autocommit=True) as connection:
+            cursor = connection.cursor()
+            cursor.execute("CREATE DATABASE library")
+            cursor.execute("USE library")
+            fill(cursor, "%s")
+        yield address
 
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.project.settings")

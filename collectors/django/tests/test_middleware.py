@@ -82,3 +82,17 @@ def test_a_cached_fragment_is_a_hit_or_a_miss_with_its_price(sink: Sink) -> None
     assert (count("misses", "inner-fragment"), count("hits", "inner-fragment")) == (1, 0)
     price = sink.points("tidemark.template.fragment.render.duration", tidemark__template__fragment="inner-fragment")
     assert 0.05 <= mean(price) < 0.15
+
+
+def test_a_template_of_jinja2_is_timed_as_one_of_django_is(sink: Sink) -> None:
+    with running(GTHREAD, sink) as server:
+        for _ in range(2):
+            assert server.get("/jinja/")[1] == b"a part"
+        server.stop()
+    rendered = sink.points("tidemark.template.render.duration")
+    # What it includes is part of it.
+    assert {point.attributes["tidemark.template.name"] for point in rendered} == {"outer.jinja"}
+    assert sum(point.count for point in rendered) == 2
+    assert mean(rendered) >= 0.05
+    phase = sink.points("tidemark.http.server.phase.duration", http__route="/jinja/", tidemark__phase="template")
+    assert mean(phase) == pytest.approx(mean(rendered), rel=0.01)

@@ -1,4 +1,5 @@
 import asyncio
+import math
 from collections.abc import Callable
 from functools import wraps
 from time import perf_counter
@@ -122,6 +123,8 @@ class LayerWatch:
         try:
             channel = self._own_channel = await self._layer.new_channel()
             self._stored = await self._count_stored(channel)
+            if self._stored is not None and self._stored + 1 >= getattr(self._layer, "capacity", math.inf):
+                return  # the last place is the application's
             start = perf_counter()
             await self._send(channel, {"type": "tidemark.hop"})  # type: ignore[misc]
             await asyncio.wait_for(self._layer.receive(channel), HOP_TIMEOUT_S)

@@ -165,6 +165,9 @@ def _note_connect(agent: Agent, connection: Any, kind: str, elapsed: float) -> N
             (semconv.TIDEMARK_DB_CONNECT_KIND, kind),
         )
     series.record(elapsed)
+    transaction = connection.__dict__.get(TRANSACTION)
+    if transaction is not None:
+        transaction.connected()
     if connection.connection is not None:
         _connected(agent, connection, kind)
 

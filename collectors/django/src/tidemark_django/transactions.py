@@ -28,6 +28,10 @@ class Transaction:
             self.start = start
         self.busy += end - start
 
+    def connected(self) -> None:
+        """What Django asked while it opened the connection was before the transaction."""
+        self.start, self.busy = None, 0.0
+
 
 def install() -> None:
     """Wraps the begin of the outermost ``transaction.atomic`` and what ends it; inner ones are savepoints."""

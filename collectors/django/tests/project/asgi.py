@@ -1,3 +1,4 @@
+import asyncio
 import os
 import time
 from contextlib import suppress
@@ -18,13 +19,17 @@ class Echo(AsyncWebsocketConsumer):  # type: ignore[misc]
 
 
 class Crowd(AsyncWebsocketConsumer):  # type: ignore[misc]
-    """Each message fills a channel that nobody reads beyond its capacity of three."""
+    """Each message fills a channel beyond its capacity of three: one nobody reads, or its own, read slowly."""
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         with suppress(ChannelFull):
             for number in range(5):
-                await self.channel_layer.send("nobody", {"type": "note", "number": number})
+                channel = self.channel_name if text_data == "own" else "nobody"
+                await self.channel_layer.send(channel, {"type": "note", "number": number})
         await self.send(text_data="full")
+
+    async def note(self, event: dict[str, Any]) -> None:
+        await asyncio.sleep(0.7)
 
 
 class Slow(WebsocketConsumer):  # type: ignore[misc]

@@ -21,10 +21,13 @@ TEMPLATES = [
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [Path(__file__).parent / "templates"],
         "APP_DIRS": False,
-    }
+    },
+    {"BACKEND": "django.template.backends.jinja2.Jinja2", "DIRS": [Path(__file__).parent / "jinja2"]},
 ]
 if redis := os.environ.get("TEST_REDIS"):
-    CHANNEL_LAYERS = {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [redis]}}}
+    CHANNEL_LAYERS = {
+        "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [redis], "capacity": 3}}
+    }
 else:
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 3}}}
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
@@ -42,8 +45,19 @@ elif postgres := os.environ.get("TEST_POSTGRES"):
         "HOST": url.hostname,
         "PORT": url.port or 5432,
     }
-    if "TEST_CONN_MAX_AGE" in os.environ:
-        DATABASES["default"]["CONN_MAX_AGE"] = int(os.environ["TEST_CONN_MAX_AGE"])
-    else:
+    if "TEST_CONN_MAX_AGE" not in os.environ:
         timeout = float(os.environ.get("TEST_POOL_TIMEOUT", "30"))
         DATABASES["default"]["OPTIONS"] = {"pool": {"min_size": 1, "max_size": 4, "timeout": timeout}}
+elif mysql := os.environ.get("TEST_MYSQL"):
+    if os.environ.get("TEST_MYSQL_DRIVER") != "MySQLdb":
+        import pymysql
+
+        pymysql.install_as_MySQLdb()
+    DATABASES["default"] = {
+        "ENGINE": "django.db.backends.mysql",
+        "NAME": "library",
+        "USER": "root",
+        "HOST": mysql,
+    }
+if DATABASES and "TEST_CONN_MAX_AGE" in os.environ:
+    DATABASES["default"]["CONN_MAX_AGE"] = int(os.environ["TEST_CONN_MAX_AGE"])

@@ -19,6 +19,7 @@ urlpatterns = [
     path("authors/", views.authors),
     path("fail/", views.fail),
     path("page/", views.page),
+    path("jinja/", views.jinja),
     path("fragments/<str:key>/", views.fragments),
     path("cached/<str:key>/", views.cached),
     path("pg-sleep/<int:milliseconds>/", views.pg_sleep),

@@ -15,6 +15,8 @@ from django.shortcuts import render
 from tests.project.library.models import Author, Book, Cover, Note, Tag
 
 MS = 1e-3
+SLEEP = {"postgresql": "SELECT pg_sleep(%s)", "mysql": "SELECT SLEEP(%s)"}
+"""A statement that takes a number of seconds."""
 
 
 def home(request: HttpRequest) -> HttpResponse:
@@ -116,7 +118,7 @@ def in_transaction(request: HttpRequest, held: int, idle: int) -> HttpResponse:
         time.sleep(0.05)  # nothing is locked before the first statement
         start = time.perf_counter()
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_sleep(%s)", [held * MS])
+            cursor.execute(SLEEP[connection.vendor], [held * MS])
         waits = time.perf_counter()
         time.sleep(idle * MS)
         waited = time.perf_counter() - waits
@@ -139,7 +141,7 @@ def connect(request: HttpRequest, milliseconds: int) -> HttpResponse:
     connection.ensure_connection()
     waited = time.perf_counter() - start
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_sleep(%s)", [milliseconds * MS])
+        cursor.execute(SLEEP[connection.vendor], [milliseconds * MS])
     return HttpResponse(str(waited))
 
 
@@ -160,6 +162,11 @@ def fragments(request: HttpRequest, key: str) -> HttpResponse:
     return render(request, "fragments.html", {"key": key, "slow": lambda: time.sleep(0.05) or ""})  # type: ignore
 
 
+def jinja(request: HttpRequest) -> HttpResponse:
+    """A page that takes 50 ms to render."""
+    return render(request, "outer.jinja", {"slow": lambda: time.sleep(0.05) or ""}, using="jinja2")  # type: ignore
+
+
 def cached(request: HttpRequest, key: str) -> HttpResponse:
     value = cache.get(key)
     if value is None:
@@ -169,7 +176,7 @@ def cached(request: HttpRequest, key: str) -> HttpResponse:
 
 def pg_sleep(request: HttpRequest, milliseconds: int) -> HttpResponse:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_sleep(%s)", [milliseconds * MS])
+        cursor.execute(SLEEP[connection.vendor], [milliseconds * MS])
     return HttpResponse("slept in the database")
 
 
