@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import { BroadcastChannel, MessageChannel, Worker } from "node:worker_threads";
 import { identify } from "./identity.ts";
+import { CompiledMaps } from "./main/compiled-maps.ts";
 import { Connections } from "./main/connections.ts";
 import { followDatabases } from "./main/databases/databases.ts";
 import { installDescription, isInspected } from "./main/describe.ts";
@@ -63,7 +64,9 @@ function makeParts(options: AgentOptions, environment: Environment) {
   const repeated = new RepeatedStatements(series, (event) => thread.post({ event }));
   const requests = new HttpRequests(series, control, contexts, (context, route) => repeated.check(context, route));
   const tracing: { activeSpan: ActiveSpan } = { activeSpan: () => undefined };
-  const description = installDescription(surroundingsOf(control, requests, contexts, () => tracing.activeSpan()));
+  const compiledMaps = new CompiledMaps(control, (compiled) => thread.post({ compiled }));
+  const surroundings = surroundingsOf(control, requests, contexts, () => tracing.activeSpan());
+  const description = installDescription(surroundings, (frames) => compiledMaps.told(frames));
   const identity = identify(options, environment);
   const thread: AgentThread = new AgentThread(control, {
     options,
@@ -83,6 +86,7 @@ function makeParts(options: AgentOptions, environment: Environment) {
     requests,
     tracing,
     description,
+    compiledMaps,
     identity,
     thread,
     loads: new ModuleLoads(control),
@@ -91,7 +95,7 @@ function makeParts(options: AgentOptions, environment: Environment) {
 
 /** Hooks everything of the metrics tier into the process. What is returned takes it out again. */
 function followApplication(parts: Parts): (() => void)[] {
-  const { control, guard, series, contexts, requests, description, thread, loads } = parts;
+  const { control, guard, series, contexts, requests, description, compiledMaps, thread, loads } = parts;
   followKoa(loads);
   const pools = followDatabases(loads, series, control, contexts);
   const webSockets = new WebSockets(series, guard);
@@ -114,6 +118,7 @@ function followApplication(parts: Parts): (() => void)[] {
     connections.start(guard),
     followFastify(guard),
     observeGarbageCollection(series, control, guard),
+    compiledMaps.start(loads),
     loads.start(),
     followCluster(series, guard),
     followThreads(guard, (news) => thread.post({ thread: news })),
@@ -121,10 +126,12 @@ function followApplication(parts: Parts): (() => void)[] {
   ];
 }
 
-function followProfile({ guard, thread }: Parts, stops: (() => void)[]): void {
+function followProfile({ guard, thread, compiledMaps }: Parts, stops: (() => void)[]): void {
   const profile = new LowProfile();
   guard(() => stops.push(profile.start()))(undefined);
-  thread.profileAsked = guard((question: ProfileQuestion) => thread.post({ profiled: profile.take(question) }));
+  thread.profileAsked = guard((question: ProfileQuestion) =>
+    thread.post({ profiled: compiledMaps.told(profile.take(question)) }),
+  );
 }
 
 function followTraces(parts: Parts, options: AgentOptions, stops: (() => void)[]): void {

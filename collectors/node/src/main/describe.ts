@@ -12,14 +12,18 @@ export type Surroundings = () => Omit<Description, "atMs" | "frames" | "heldMs">
 /**
  * Puts a function under a random name into the global object, for the agent's thread to call through the inspector
  * while this thread is blocked: it runs as an interrupt on top of the blocked code, so its stack holds the culprit.
+ * `seen` is given the frames.
  * Returns the name, and a function that removes it.
  */
-export function installDescription(surroundings: Surroundings): { name: string; remove(): void } {
+export function installDescription(
+  surroundings: Surroundings,
+  seen: (frames: readonly Frame[]) => readonly Frame[],
+): { name: string; remove(): void } {
   const name = `__tidemark_${randomUUID().replaceAll("-", "")}`;
   const describe = (): string => {
     if (isInspected()) return "";
     const atMs = monotonicMs();
-    const text = JSON.stringify({ atMs, frames: stack(describe), ...surroundings() });
+    const text = JSON.stringify({ atMs, frames: seen(stack(describe)), ...surroundings() });
     return `${text.slice(0, -1)},"heldMs":${monotonicMs() - atMs}}`;
   };
   Object.defineProperty(globalThis, name, { value: describe, enumerable: false, configurable: true });

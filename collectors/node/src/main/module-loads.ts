@@ -5,6 +5,10 @@ import type { Control } from "../shared/control.ts";
 // biome-ignore lint/suspicious/noExplicitAny: a module's functions are wrapped as they are
 export type AnyFunction = (this: any, ...parameters: any[]) => any;
 
+const OWN_KINDS = new Set([".js", ".json", ".node"]);
+/** Name of the function that Node.js 22.18 and 24 load TypeScript with. */
+const OWN_TYPESCRIPT = "loadTS";
+
 /** A CommonJS file of a package that the agent waits for. */
 export interface AwaitedFile {
   /** Package whose file asks for it. */
@@ -23,6 +27,7 @@ export class ModuleLoads {
   readonly #control: Control;
   readonly #files = new Map<string, { readonly folder: string; readonly loaded: (exports: unknown) => void }[]>();
   readonly #packages = new Map<string, (from: string | undefined) => void>();
+  #beforeCompilation: (() => void) | undefined;
 
   constructor(control: Control) {
     this.#control = control;
@@ -37,6 +42,11 @@ export class ModuleLoads {
   /** Calls once, before the package's first file is loaded, with the path of the file that asks for it. */
   beforePackage(name: string, call: (from: string | undefined) => void): void {
     this.#packages.set(name, call);
+  }
+
+  /** Calls once, before the next module is loaded after something has set up a loader that compiles files. */
+  beforeCompilation(call: () => void): void {
+    this.#beforeCompilation = call;
   }
 
   /** Starts to look; returns a function that stops it. */
@@ -65,6 +75,10 @@ export class ModuleLoads {
   }
 
   #before(request: string, from: string | undefined): void {
+    if (this.#beforeCompilation !== undefined && hasCompiler()) {
+      this.#beforeCompilation();
+      this.#beforeCompilation = undefined;
+    }
     if (this.#packages.size === 0 || request.startsWith(".")) return;
     const name = packageOf(request);
     const call = this.#packages.get(name);
@@ -79,6 +93,13 @@ export class ModuleLoads {
     if (awaited === undefined || from === undefined) return;
     for (const { folder, loaded } of awaited) if (from.includes(folder)) loaded(exports);
   }
+}
+
+/** Whether files of other kinds than Node's own may be required. Those of TypeScript keep their lines under Node itself. */
+function hasCompiler(): boolean {
+  const { _extensions: kinds } = Module as unknown as { _extensions: Record<string, AnyFunction> };
+  for (const kind in kinds) if (!OWN_KINDS.has(kind) && kinds[kind]?.name !== OWN_TYPESCRIPT) return true;
+  return false;
 }
 
 /** `@nestjs/core` of `@nestjs/core/router` and of a path below `node_modules`. */

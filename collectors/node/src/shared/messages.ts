@@ -31,7 +31,14 @@ export type MessageToWorker =
   | { readonly event: AgentEvent }
   | { readonly thread: ThreadNews }
   | { readonly profiled: readonly Frame[] }
+  | { readonly compiled: CompiledMap }
   | { readonly spans: readonly PlainSpan[] };
+
+/** The source map of a file that was compiled in memory: its text, or a `data:` URL. */
+export interface CompiledMap {
+  readonly file: string;
+  readonly map: string;
+}
 
 /** What ran between two moments of the monotonic clock, in milliseconds? */
 export interface ProfileQuestion {

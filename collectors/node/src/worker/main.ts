@@ -100,6 +100,7 @@ function receive(message: MessageToWorker): void {
   else if ("spans" in message) spans.add(message.spans);
   else if ("thread" in message) threads.follow(message.thread);
   else if ("profiled" in message) watchdog.profiled(message.profiled);
+  else if ("compiled" in message) sourceMaps.add(message.compiled);
   else if ("event" in message) {
     addEvent(message.event);
   } else {

@@ -2,12 +2,15 @@ import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Frame } from "../shared/description.ts";
+import type { CompiledMap } from "../shared/messages.ts";
 import { lookUp, type Original, type Position } from "./source-map.ts";
 
 /** Larger files and maps are left alone: they are read whole, and a pass over this much takes a quarter of a second. */
 const MAX_BYTES = 32 * 1024 * 1024;
 /** A map that a file holds is read as text. */
 const MAX_INLINE_BYTES = 8 * 1024 * 1024;
+/** Of maps that are in no file, all together: further ones are left alone. */
+const MAX_COMPILED_BYTES = 16 * 1024 * 1024;
 const MAX_FRAMES = 1000;
 const MAX_FILES_WITHOUT = 1000;
 const TAIL_BYTES = 4096;
@@ -26,6 +29,15 @@ export class SourceMaps {
   failures = 0;
   readonly #translated = new Map<string, Frame>();
   readonly #without = new Set<string>();
+  readonly #compiled = new Map<string, string>();
+  #compiledBytes = 0;
+
+  /** The map of a file whose code is not what the file holds. */
+  add({ file, map }: CompiledMap): void {
+    if (this.#compiledBytes + map.length > MAX_COMPILED_BYTES) return;
+    this.#compiledBytes += map.length;
+    this.#compiled.set(file, map);
+  }
 
   translate(frames: readonly Frame[]): readonly Frame[] {
     const unknown = new Map<string, Call[]>();
@@ -41,7 +53,8 @@ export class SourceMaps {
 
   #read(file: string, calls: readonly Call[]): void {
     try {
-      const found = mapOf(file);
+      const compiled = this.#compiled.get(file);
+      const found = compiled === undefined ? mapOf(file) : inlineMap(compiled, dirname(file));
       if (found === undefined) this.#giveUp(file);
       else for (const [frame, translated] of translateAll(calls, found)) this.#remember(frame, translated);
     } catch {
@@ -129,14 +142,18 @@ function mapOf(file: string): MapFile | undefined {
     url = lastUrl(tail);
   }
   if (url === undefined) return undefined;
-  const inline = INLINE.exec(url);
-  if (inline !== null) {
-    const body = url.slice(inline[0].length);
-    const isBase64 = inline[0].endsWith(";base64,");
-    return { content: isBase64 ? Buffer.from(body, "base64") : Buffer.from(decodeURIComponent(body)), folder };
-  }
+  if (INLINE.test(url)) return inlineMap(url, folder);
   const path = url.startsWith("file:") ? fileURLToPath(url) : resolve(folder, decodeURIComponent(url));
   return { content: read(path, MAX_BYTES, true), folder: dirname(path) };
+}
+
+/** A map that is given itself, or as the URL that holds it. */
+function inlineMap(text: string, folder: string): MapFile {
+  const inline = INLINE.exec(text);
+  if (inline === null) return { content: Buffer.from(text), folder };
+  const body = text.slice(inline[0].length);
+  const isBase64 = inline[0].endsWith(";base64,");
+  return { content: isBase64 ? Buffer.from(body, "base64") : Buffer.from(decodeURIComponent(body)), folder };
 }
 
 function lastUrl(text: Buffer): string | undefined {
