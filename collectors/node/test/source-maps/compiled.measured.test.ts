@@ -1,11 +1,11 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { join, relative } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { addressOf, PRELOAD, runWithAgent, TEST_NODES, until } from "../agent-process.ts";
-import { startSink } from "../otlp-sink.ts";
+import { type LogRecord, startSink } from "../otlp-sink.ts";
 import { compile, type Loaded, load } from "./build.ts";
 
 const APPS = fileURLToPath(new URL("../apps", import.meta.url));
@@ -50,11 +50,14 @@ async function expectSource(how: string, { program, folder, preload }: Loaded, n
   try {
     const url = await addressOf(app);
     await until("the watchdog watches", () => (sink.select("process.uptime").at(-1)?.value ?? 0) > GRACE_S);
-    // Where the machine has no core for it, a stall is nobody's fault: then it blocks once more.
+    // Where the machine has no core for it, a stall is nobody's fault or was seen too late: then it blocks once more.
+    const inService = ({ attributes }: LogRecord) =>
+      [folder, dirname(program)].includes(dirname(String(attributes["code.file.path"]))) &&
+      attributes["tidemark.stall.late"] !== true;
     const stall = await until(`the stall of ${how}`, async () => {
       await fetch(url).then((response) => response.text());
       await new Promise((passed) => setTimeout(passed, APART_MS));
-      return sink.logs.find(({ attributes }) => "code.function.name" in attributes);
+      return sink.logs.find(inService);
     });
     expect(stall.attributes, how).toMatchObject({
       "code.function.name": "blockHere",
