@@ -9,6 +9,7 @@ const OPENTELEMETRY = new URL("opentelemetry.mjs", import.meta.url).href;
 /** What a server can run under. */
 export const MODES = {
   none: { title: "no agent", preload: [], env: {} },
+  again: { title: "no agent, a second server", preload: [], env: {} },
   metrics: { title: "Tidemark, metrics tier", preload: [REGISTER.href], env: { TIDEMARK_TRACES: "0" } },
   traces: { title: "Tidemark, metrics and trace tier", preload: [REGISTER.href], env: { TIDEMARK_TRACES: "1" } },
   otel: {

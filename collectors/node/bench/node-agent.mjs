@@ -17,14 +17,15 @@ const HELP = `npm run bench:node-agent -- [flags]
   --blocks 8                    blocks of slices in a round; a block loads each server twice
   --slice-ms 200                length of a slice
   --settle-ms 12000             time from the start of a round's servers to the first slice
-  --modes none,metrics,...      none, metrics, traces, otel, otel1
+  --modes metrics,traces,...    metrics, traces, otel, otel1; two servers without an agent are always there
   --node20 PATH --node22 PATH --node24 PATH   further Node.js programs
 
 A block loads the servers one after the other and then in the reverse order, so that what drifts on the machine falls on
-all alike; the next block begins with another one. A round's ratio is the CPU time per request of all its slices to that
-of the server without an agent; shown is the median of the rounds, and the bounds of that median in 95 of 100 cases.
+all alike; the next block begins with another one. A round's ratio is the CPU time per request of all its slices to the
+mean of the two servers without an agent; shown is the median of the rounds, and the bounds of that median in 95 of 100
+cases. Of the second server without an agent it is the ratio to the first: what the machine's noise alone makes.
 Starting is not part of it: the servers are loaded and left alone until the agents have made their first export.
-Memory is what a server holds after its load, less what the one without an agent holds.
+Memory is what a server holds after its load, less the mean of those without an agent.
 
 Run it alone on the machine. The agent's thread costs the same each second whatever the requests, so where others take
 most of the core, and leave the server few requests a second, it weighs more on each: the last line tells what the
@@ -32,6 +33,8 @@ server had, which is 0.9 of a core or more on a machine that is free.
 `;
 const README = new URL("../README.md", import.meta.url);
 const WARM_SLICE_MS = 500;
+/** Without an agent: what the others are compared with, and each with the other. */
+const BARE = ["none", "again"];
 
 const { values: flags } = parseArgs({
   options: {
@@ -119,9 +122,11 @@ async function measure(node, modes, load, endpoint) {
   }
   return new Map(
     modes.map((mode) => {
-      const ratios = rounds.map((round) => perRequest(round.get(mode)) / perRequest(round.get("none")));
+      const without = (round, what) =>
+        mean((BARE.includes(mode) ? ["none"] : BARE).map((bare) => what(round.get(bare))));
+      const ratios = rounds.map((round) => perRequest(round.get(mode)) / without(round, perRequest));
       const microseconds = median(rounds.map((round) => perRequest(round.get(mode))));
-      const addedBytes = median(rounds.map((round) => round.get(mode).rssBytes - round.get("none").rssBytes));
+      const addedBytes = median(rounds.map((round) => round.get(mode).rssBytes - without(round, rssBytes)));
       const cores = median(rounds.map((round) => round.get(mode).microseconds / round.get(mode).wallMicroseconds));
       return [mode, { microseconds, ratio: median(ratios), ...medianBounds(ratios), addedBytes, cores }];
     }),
@@ -130,6 +135,14 @@ async function measure(node, modes, load, endpoint) {
 
 function perRequest({ microseconds, requests }) {
   return microseconds / requests;
+}
+
+function rssBytes(result) {
+  return result.rssBytes;
+}
+
+function mean(numbers) {
+  return numbers.reduce((sum, number) => sum + number, 0) / numbers.length;
 }
 
 function table(measured) {
@@ -149,9 +162,8 @@ function table(measured) {
   return lines.join("\n");
 }
 
-const modes = flags.modes.split(",");
+const modes = [...new Set([...BARE, ...flags.modes.split(",")])];
 for (const mode of modes) if (!(mode in MODES)) throw new TypeError(`--modes knows ${Object.keys(MODES)}, not ${mode}`);
-if (!modes.includes("none")) modes.unshift("none");
 if (!existsSync(REGISTER)) throw new Error("the agent is not built: run `npx tsc -b collectors/node` first");
 const require = createRequire(import.meta.url);
 for (const mode of ["otel", "otel1"]) {
@@ -206,6 +218,8 @@ if (flags.json) {
       cpu_ratio_node22: rounded(byMajor.get(22)?.get("metrics")?.ratio),
       cpu_ratio_node24: rounded(byMajor.get(24)?.get("metrics")?.ratio),
       trace_tier_cpu_ratio: rounded(main?.get("traces")?.ratio),
+      same_cpu_ratio_node20: rounded(byMajor.get(20)?.get("again")?.ratio),
+      same_cpu_ratio_node24: rounded(byMajor.get(24)?.get("again")?.ratio),
       otel_cpu_ratio: rounded(main?.get("otel")?.ratio),
       otel_1pct_cpu_ratio: rounded(main?.get("otel1")?.ratio),
       rss_bytes: rounded(main?.get("metrics")?.addedBytes),

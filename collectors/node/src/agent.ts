@@ -5,7 +5,7 @@ import { CompiledMaps } from "./main/compiled-maps.ts";
 import { Connections } from "./main/connections.ts";
 import { followDatabases } from "./main/databases/databases.ts";
 import { installDescription, isInspected } from "./main/describe.ts";
-import { observeGarbageCollection } from "./main/garbage.ts";
+import { GarbageCollections } from "./main/garbage.ts";
 import { createGuard } from "./main/guard.ts";
 import { HttpRequests } from "./main/http-requests.ts";
 import { followFastify, followKoa } from "./main/http-route.ts";
@@ -104,8 +104,10 @@ function followApplication(parts: Parts): (() => void)[] {
     (socket: Socket) => requests.connectionClosed(socket),
     (socket: Socket) => webSockets.upgrading(socket),
   );
+  const collections = new GarbageCollections(series, control, guard);
   const eachTick = () => {
     pools.tick();
+    collections.tick();
     webSockets.tick();
   };
   const eachSecond = () => {
@@ -117,7 +119,7 @@ function followApplication(parts: Parts): (() => void)[] {
     requests.start(guard),
     connections.start(guard),
     followFastify(guard),
-    observeGarbageCollection(series, control, guard),
+    () => collections.stop(),
     compiledMaps.start(loads),
     loads.start(),
     followCluster(series, guard),

@@ -1,7 +1,7 @@
-import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import type { AgentOptions, Environment } from "./options.ts";
 import { deploymentOf } from "./processes/deployment.ts";
+import { randomUUID } from "./shared/uuid.ts";
 import { AGENT_VERSION } from "./shared/version.ts";
 
 /** Attributes of the OTLP resource: who speaks. */

@@ -8,4 +8,5 @@ export {
 } from "./attributes.ts";
 export { EVENTS } from "./events.ts";
 export type { Attribute, Event, Instrument, Metric, Runtime } from "./metric.ts";
-export { EXPONENTIAL_HISTOGRAM_SCALE, METRICS, ZERO_THRESHOLD } from "./metrics.ts";
+export { METRICS } from "./metrics.ts";
+export { EXPONENTIAL_HISTOGRAM_SCALE, ZERO_THRESHOLD } from "./scale.ts";

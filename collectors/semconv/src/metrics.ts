@@ -690,7 +690,8 @@ const node: readonly Metric[] = [
     unit: "s",
     attributes: ["v8js.gc.type", "tidemark.thread.role"],
     runtimes: NODE,
-    brief: "Garbage-collection pauses, every one. Without a thread role: of the main thread.",
+    brief:
+      "Garbage-collection pauses: every one up to 48 a second, beyond that those of a quarter of the time, counted four times. Without a thread role: of the main thread.",
     source: OTEL_NODE,
   },
   {
@@ -1135,12 +1136,3 @@ export const METRICS: readonly Metric[] = [
   ...agent,
   ...ingest,
 ];
-
-/**
- * Scale of every exponential histogram the agents send: bucket `i` holds (2^(i/16), 2^((i+1)/16)] seconds, so a
- * bucket's middle is within 2.2 % of every value in it. One fixed scale lets SQL merge buckets by adding maps.
- */
-export const EXPONENTIAL_HISTOGRAM_SCALE = 4;
-
-/** Values at or below it count as zero. In the histogram's own unit; a microsecond for durations. */
-export const ZERO_THRESHOLD = 1e-6;

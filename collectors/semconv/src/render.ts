@@ -1,6 +1,7 @@
 import { POINT_ATTRIBUTES, RESOURCE_ATTRIBUTES } from "./attributes.ts";
 import { EVENTS } from "./events.ts";
-import { EXPONENTIAL_HISTOGRAM_SCALE, METRICS, ZERO_THRESHOLD } from "./metrics.ts";
+import { METRICS } from "./metrics.ts";
+import { EXPONENTIAL_HISTOGRAM_SCALE, ZERO_THRESHOLD } from "./scale.ts";
 
 /** The registry as a Python module of constants and one table of metrics, formatted as ruff would. */
 export function pythonModule(): string {

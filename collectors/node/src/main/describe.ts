@@ -1,8 +1,8 @@
-import { randomUUID } from "node:crypto";
 import inspector from "node:inspector";
 import { fileURLToPath } from "node:url";
 import { monotonicMs } from "../shared/clock.ts";
 import type { Description, Frame } from "../shared/description.ts";
+import { randomUUID } from "../shared/uuid.ts";
 
 const MAX_FRAMES = 40;
 

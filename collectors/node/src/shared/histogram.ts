@@ -1,4 +1,4 @@
-import { EXPONENTIAL_HISTOGRAM_SCALE, ZERO_THRESHOLD } from "@tidemark/semconv";
+import { EXPONENTIAL_HISTOGRAM_SCALE, ZERO_THRESHOLD } from "@tidemark/semconv/scale";
 
 const BUCKETS_PER_DOUBLING = 2 ** EXPONENTIAL_HISTOGRAM_SCALE;
 
