@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { listenAsPostgres } from "../src/doctor/fake-postgres.ts";
 import { addressOf, until } from "./agent-process.ts";
 import { eachTest } from "./each-test.ts";
+import { expectToldAndSame, MAIN_ENDINGS } from "./processes/ending.ts";
 
 /** Releases that `setup.mjs test` installs beside the one that runs the tests, where the registry has them for this machine. */
 const RELEASES = [22, 24].map((release) => {
@@ -56,5 +57,10 @@ describe.each(RELEASES)("a service on Node $release", ({ release, program }) => 
     const [point] = own.sink.points;
     expect(point?.resource["process.runtime.version"]).toMatch(new RegExp(`^v?${release}\\.`));
     expect(own.sink.select("tidemark.agent.errors").filter(({ value }) => value !== 0)).toEqual([]);
+  });
+
+  it.for(MAIN_ENDINGS)("%s a program has told everything, and ends as without the agent", async (ending, context) => {
+    if (missing !== undefined) return context.skip(missing);
+    await expectToldAndSame(ending, program);
   });
 });

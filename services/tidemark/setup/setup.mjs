@@ -25,8 +25,9 @@ if (!["start", "demo", "test"].includes(what)) fail(`unknown set-up '${what}': u
 checkNode();
 await installNodePackages();
 await build();
-if (what !== "start") await installPython();
-if (what === "test") await installTestPackages();
+if (what === "demo") await installPython();
+// They wait for the network most of the time.
+if (what === "test") await Promise.all([installPython(), ...installTestPackages()]);
 
 function checkNode() {
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
@@ -47,13 +48,15 @@ async function installNodePackages() {
 }
 
 /** Packages that only tests need, in folders of their own apart from the workspaces: the demo does without them. */
-async function installTestPackages() {
+function installTestPackages() {
   const compiler = "Installing the compiler of the ingest's kernel";
-  await installApart(compiler, join("services", "ingest", "kernel"));
   const drivers = "Installing the database drivers of the Node agent's tests";
-  await installApart(drivers, join("collectors", "node", "test", "drivers"));
   const releases = "Installing the further releases of Node.js that the Node agent is tested under";
-  await installApart(releases, join("collectors", "node", "test", "nodes"));
+  return [
+    installApart(compiler, join("services", "ingest", "kernel")),
+    installApart(drivers, join("collectors", "node", "test", "drivers")),
+    installApart(releases, join("collectors", "node", "test", "nodes")),
+  ];
 }
 
 async function installApart(title, folder) {
@@ -122,7 +125,7 @@ function findPython() {
 function run(title, command, args, { quiet = false } = {}) {
   return new Promise((resolve) => {
     const started = Date.now();
-    const tty = process.stderr.isTTY;
+    const tty = process.stderr.isTTY && what !== "test"; // where steps run side by side
     if (!quiet) process.stderr.write(`tidemark: ${title} ...${tty ? "" : "\n"}`);
     const child = spawn(command, args, {
       cwd: root,
@@ -148,7 +151,7 @@ function run(title, command, args, { quiet = false } = {}) {
         process.stderr.write(
           tty
             ? `\rtidemark: ${title} ... done in ${seconds(started)} s\n`
-            : `tidemark: done in ${seconds(started)} s\n`,
+            : `tidemark: ${title}: done in ${seconds(started)} s\n`,
         );
       resolve();
     });

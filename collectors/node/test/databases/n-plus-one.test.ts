@@ -7,6 +7,7 @@ import { merge, type Sink, startSink } from "../otlp-sink.ts";
 const APP = new URL("../drivers/orders.mjs", import.meta.url);
 const LINES = 7;
 const VISITS = 3;
+const SLOW_SECONDS = 1;
 /** Where each page asks for its lines, as text of the line. */
 const REPEATING = {
   "/pool": ["for (const line of lines) await pool.query(SQL, [line]);", "oneByOne"],
@@ -121,7 +122,11 @@ describe.each(TEST_NODES)("pages that read a real PostgreSQL on Node %s", (_vers
       }
     }
     expect(traces("/wrong")).toHaveLength(VISITS);
-    for (const route of ["/fan-out", "/knex-fan-out", "/few", "/none"]) expect(traces(route), route).toEqual([]);
+    for (const route of ["/fan-out", "/knex-fan-out", "/few", "/none"]) {
+      // On a machine full of other work a request may take more than a second, and is kept for that.
+      const durations = merge(sink.select("http.server.request.duration", { "http.route": route }));
+      if ((durations.max ?? 0) < SLOW_SECONDS) expect(traces(route), route).toEqual([]);
+    }
   });
 
   it("shows in a slow trace that the request waited for a connection, and not for its statement", async () => {
