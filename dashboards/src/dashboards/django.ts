@@ -3,6 +3,14 @@ import { heat, lines, rows } from "../panels/panels.ts";
 import { CRITICAL, DJANGO as DJANGO_HUE, OK, shades, WARNING } from "../panels/theme.ts";
 import { VARIABLE_FILTER, WITH_STEP } from "../sql/fragments.ts";
 import { aggregateSeries, gaugeSeries, heatmapColumns, metricSource, PROCESS, quantileSeries } from "../sql/series.ts";
+import {
+  beforeDjangoPanels,
+  channelsRow,
+  databasePanels,
+  interpreterPanels,
+  memoryPanels,
+  pagesRow,
+} from "./django-panels.ts";
 import type { DashboardSpec } from "./layout.ts";
 import { connectionsPanel, phasesPanel, processGauge, repeatsPanel, stallsPanel, statementsPanel } from "./shared.ts";
 
@@ -123,6 +131,7 @@ export const django: DashboardSpec = {
             value: "max(waiting_max)",
           }),
         }),
+        ...beforeDjangoPanels,
         stallsPanel("django", 316, 24),
       ],
     },
@@ -221,6 +230,7 @@ export const django: DashboardSpec = {
           unit: "none",
           sql: processGauge("process.thread.count", "django"),
         }),
+        ...interpreterPanels,
       ],
     },
     {
@@ -264,6 +274,7 @@ export const django: DashboardSpec = {
         }),
         statementsPanel("django", 343, 12),
         repeatsPanel("django", 344, 12),
+        ...databasePanels,
       ],
     },
     {
@@ -281,8 +292,11 @@ export const django: DashboardSpec = {
           sql: processGauge("tidemark.process.memory.pss", "django"),
         }),
         connectionsPanel("django", 352, 12),
+        ...memoryPanels,
       ],
     },
+    pagesRow,
+    channelsRow,
     {
       id: 360,
       title: "Which settings are known to hurt?",

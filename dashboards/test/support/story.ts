@@ -300,6 +300,8 @@ export async function writeStory(writer: StoreClient, times: StoryTimes, periodS
               "tidemark.finding.why": "With `DEBUG` every query is kept in memory and formatted",
               "tidemark.finding.fix": "`DEBUG = False` in what serves users",
             });
+            resource("channel_layer", "default", { waiting: 1, waiting_max: 3, rejected: 1 }, 0.001, 10);
+            djangoExtras(metric, load);
           }
         });
       }
@@ -365,6 +367,44 @@ function nodeExtras(
   metric("tidemark.agent.hold.duration", 0.0002, {}, true);
   metric("tidemark.agent.dropped", 3, { "tidemark.dropped.reason": "queue_full" });
   metric("tidemark.agent.errors", 1, { "tidemark.agent.part": "worker" });
+}
+
+/** What a Django process tells of its pages, its database, its memory, its channel layer and who waited before it. */
+function djangoExtras(
+  metric: (name: string, value: number, attributes?: Record<string, string>, histogram?: boolean) => void,
+  load: { readonly duration: number },
+): void {
+  const alias = { "db.client.connection.pool.name": "default" };
+  const fragment = { "tidemark.template.fragment": "sidebar" };
+  const layer = { "tidemark.resource.name": "default" };
+  const cache = { "tidemark.cache.alias": "default" };
+  metric("tidemark.http.server.queue.duration", load.duration / 5, { "tidemark.queue.source": "tcp_info" }, true);
+  metric("tidemark.worker.timeouts", 0);
+  metric("tidemark.cpython.gc.pause", 0.02, { "cpython.gc.generation": "2" }, true);
+  metric("tidemark.asgiref.hops", 12, {}, true);
+  metric("tidemark.http.server.cpu.duration", 0.01, {}, true);
+  metric("tidemark.db.transaction.duration", load.duration, alias, true);
+  metric("tidemark.db.transaction.idle_time", load.duration / 2, alias, true);
+  for (const state of ["idle", "used"]) {
+    metric("db.client.connection.count", 3, { ...alias, "db.client.connection.state": state });
+  }
+  metric("db.client.connection.create_time", 0.03, { ...alias, "tidemark.db.connect.kind": "connect" }, true);
+  metric("tidemark.db.queries_per_request", 60, { "http.route": "/books/<id>" }, true);
+  metric("tidemark.process.memory.uss", 3e7);
+  metric("tidemark.process.memory.shared", 2e7);
+  metric("tidemark.process.memory.growth", 1e5);
+  metric("process.open_file_descriptor.count", 20);
+  metric("tidemark.cache.hits", 30, cache);
+  metric("tidemark.cache.misses", 10, cache);
+  metric("tidemark.cache.operation.duration", 0.001, { ...cache, "tidemark.cache.operation": "get" }, true);
+  metric("tidemark.template.render.duration", 0.02, { "tidemark.template.name": "book.html" }, true);
+  metric("tidemark.template.fragment.hits", 9, fragment);
+  metric("tidemark.template.fragment.misses", 1, fragment);
+  metric("tidemark.template.fragment.render.duration", 0.05, fragment, true);
+  metric("tidemark.http.server.middleware.duration", 0.03, { "tidemark.middleware.name": "shop.Outer" }, true);
+  metric("tidemark.channels.layer.hop.duration", 0.003, layer, true);
+  metric("tidemark.channels.layer.duration", 0.003, { ...layer, "tidemark.cache.operation": "send" }, true);
+  metric("tidemark.websocket.connections", 40, { "tidemark.websocket.consumer": "shop.Chat" });
 }
 
 /** What a healthy ingest says about itself every 10 s of the story: one point in 500 is rejected, one in 250 over a budget. */
