@@ -92,20 +92,20 @@ function labelled(
 
 /** One row for each value of an attribute: how often, mean, longest and all of a duration. */
 export function durationTable(
-  spec: PanelSpec & { readonly metric: string; readonly column: string; readonly by: string; readonly noValue: string },
+  spec: PanelSpec & { readonly metric: string; readonly by: string; readonly noValue: string },
 ): Placed {
-  const { metric, column, by, ...rest } = spec;
+  const { metric, by, ...rest } = spec;
   return rows({
     ...rest,
     height: 9,
     units: { times: "short", mean: "s", longest: "s", together: "s" },
     widths: { service: 90, times: 55, mean: 70, longest: 70, together: 75 },
     sql: `${WITH_STEP}
-SELECT toString(service) AS service, ${attribute(by)} AS "${column}", toFloat64(sum(count)) AS times,
+SELECT toString(service) AS service, ${attribute(by)} AS name, toFloat64(sum(count)) AS times,
   toFloat64(sum(sum) / sum(count)) AS mean, toFloat64(max(max)) AS longest, toFloat64(sum(sum)) AS together
 FROM ${histogramSource(metric)}
 WHERE ${DJANGO} AND ${VARIABLE_FILTER}
-GROUP BY service, "${column}"
+GROUP BY service, name
 HAVING sum(count) > 0
 ORDER BY together DESC
 LIMIT 30`,

@@ -241,7 +241,6 @@ export const pagesRow: RowSpec = {
       description:
         "Renderings of Django's and Jinja2's templates, with what they include and the queries they run. Most time together first.",
       width: 8,
-      column: "template",
       by: "tidemark.template.name",
       metric: "tidemark.template.render.duration",
       noValue: "no templates",
@@ -251,7 +250,6 @@ export const pagesRow: RowSpec = {
       title: "What does a fragment cost uncached?",
       description: "What rendering a fragment took where the cache did not have it.",
       width: 8,
-      column: "fragment",
       by: "tidemark.template.fragment",
       metric: "tidemark.template.fragment.render.duration",
       noValue: "no fragment was rendered",
@@ -262,7 +260,6 @@ export const pagesRow: RowSpec = {
       description:
         "Time of each middleware without what it wraps, hops between sync and async included. Measured with `TIDEMARK_MIDDLEWARE=1` only.",
       width: 8,
-      column: "middleware",
       by: "tidemark.middleware.name",
       metric: "tidemark.http.server.middleware.duration",
       noValue: "TIDEMARK_MIDDLEWARE is not set",

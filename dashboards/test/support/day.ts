@@ -22,8 +22,29 @@ const METRICS = [
   "tidemark.agent.throttled",
   "tidemark.agent.dropped",
   "tidemark.agent.errors",
+  "process.open_file_descriptor.count",
+  "tidemark.process.memory.uss",
+  "tidemark.process.memory.shared",
+  "tidemark.worker.timeouts",
+  "db.client.connection.count",
+  "tidemark.template.fragment.hits",
+  "tidemark.template.fragment.misses",
+  "tidemark.websocket.connections",
 ];
-const HISTOGRAMS = ["v8js.gc.duration", "tidemark.http.server.loop_active", "tidemark.agent.hold.duration"];
+const HISTOGRAMS = [
+  "v8js.gc.duration",
+  "tidemark.http.server.loop_active",
+  "tidemark.agent.hold.duration",
+  "tidemark.cpython.gc.pause",
+  "tidemark.http.server.queue.duration",
+  "tidemark.http.server.cpu.duration",
+  "tidemark.http.server.middleware.duration",
+  "tidemark.db.transaction.duration",
+  "tidemark.db.transaction.idle_time",
+  "tidemark.db.queries_per_request",
+  "tidemark.channels.layer.hop.duration",
+  "tidemark.channels.layer.duration",
+];
 
 /**
  * Rows of two services, three processes each, every 10 s, as the ingest would write them: all kinds of resource, some without a capacity or a wait,
@@ -41,16 +62,16 @@ export async function writeDay(writer: StoreClient, from: Date, seconds: number)
   const map = (centre: string, keys: string): string =>
     `CAST((arrayMap(i -> toInt16(${centre} + 3 * i + h % 3), range(${keys})), arrayMap(i -> toUInt64(1 + bitAnd(bitShiftRight(h, i), 3)), range(${keys}))), 'Map(Int16, UInt64)')`;
   const total = (column: string): string => `arraySum(mapValues(${column}))`;
-  await run(`INSERT INTO resource_samples (ts, service, runtime, instance, worker, kind, name, scope, listener_id, capacity, busy, busy_max, waiting, waiting_max, wait_count, wait_sum, wait_max, wait_buckets, stall_age, points)
+  await run(`INSERT INTO resource_samples (ts, service, runtime, instance, worker, kind, name, scope, listener_id, capacity, busy, busy_max, waiting, waiting_max, wait_count, wait_sum, wait_max, wait_buckets, stall_age, rejected, points)
     SELECT ts, service, runtime, instance, worker,
-      if(runtime = 'node', ['event_loop', 'thread_pool', 'thread_pool', 'db_pool', 'cpu', 'listen_queue', 'worker', 'event_loop'], ['thread_pool', 'executor', 'gil', 'db_pool', 'cpu', 'listen_queue'])[item + 1] AS kind,
-      if(runtime = 'node', ['main', 'fast', 'slow', 'shop', 'main', 'tcp:3000', 'cluster', 'worker-resize'], ['gunicorn-gthread', 'asgiref', 'process', 'default', 'process', 'tcp:8000'])[item + 1] AS name,
+      if(runtime = 'node', ['event_loop', 'thread_pool', 'thread_pool', 'db_pool', 'cpu', 'listen_queue', 'worker', 'event_loop'], ['thread_pool', 'executor', 'gil', 'db_pool', 'cpu', 'listen_queue', 'channel_layer'])[item + 1] AS kind,
+      if(runtime = 'node', ['main', 'fast', 'slow', 'shop', 'main', 'tcp:3000', 'cluster', 'worker-resize'], ['gunicorn-gthread', 'asgiref', 'process', 'default', 'process', 'tcp:8000', 'default'])[item + 1] AS name,
       if(kind = 'listen_queue', 'host', 'process') AS scope, if(kind = 'listen_queue', name, '') AS listener_id,
       if(kind = 'cpu' AND h % 5 = 0, NULL, 4.) AS capacity, if(h % 11 = 0, NULL, (h % 16) / 4) AS busy, if(kind IN ('db_pool', 'executor') OR name = 'gunicorn-gthread', if(busy_hour OR h % 4 = 0, 4., 2.), NULL) AS busy_max,
       if(h % 7 = 0, NULL, toFloat64(h % 4)) AS waiting, toFloat64(h % 64) AS waiting_max,
       if(length(wait_buckets) = 0, NULL, ${total("wait_buckets")}) AS wait_count, toFloat64(wait_count) / 8 AS wait_sum, if(wait_count IS NULL, NULL, 8.) AS wait_max,
-      ${map("if(busy_hour AND intDiv(e, 360) % 6 = item, -60, -200)", "if(kind = 'listen_queue', 0, 5 + item)")} AS wait_buckets, if(kind = 'event_loop', (h % 64) / 64, NULL) AS stall_age, 3
-    FROM ${exports(8)} WHERE runtime = 'node' OR item < 6`);
+      ${map("if(busy_hour AND intDiv(e, 360) % 6 = item, -60, -200)", "if(kind = 'listen_queue', 0, 5 + item)")} AS wait_buckets, if(kind = 'event_loop', (h % 64) / 64, NULL) AS stall_age, if(kind = 'db_pool', h % 4, NULL) AS rejected, 3
+    FROM ${exports(8)} WHERE runtime = 'node' OR item < 7`);
   await run(`INSERT INTO http_requests (ts, service, runtime, instance, worker, route, method, status, count, sum, max, buckets, points)
     SELECT ts, service, runtime, instance, worker, concat('/', toString(item)), 'GET', if(item = 3, 500, 200), ${total("buckets")}, h % 128 / 16, 8, ${map("-100", "6")} AS buckets, 1 FROM ${exports(4)}`);
   await run(`INSERT INTO request_phases (ts, service, runtime, instance, worker, route, phase, count, sum, max, buckets, points)
