@@ -4,6 +4,7 @@ import { identify } from "./identity.ts";
 import { CompiledMaps } from "./main/compiled-maps.ts";
 import { Connections } from "./main/connections.ts";
 import { followDatabases } from "./main/databases/databases.ts";
+import { followPrisma } from "./main/databases/prisma.ts";
 import { installDescription, isInspected } from "./main/describe.ts";
 import { GarbageCollections } from "./main/garbage.ts";
 import { createGuard } from "./main/guard.ts";
@@ -121,6 +122,7 @@ function followApplication(parts: Parts): (() => void)[] {
     followFastify(guard),
     () => collections.stop(),
     compiledMaps.start(loads),
+    followPrisma(contexts, control),
     loads.start(),
     followCluster(series, guard),
     followThreads(guard, (news) => thread.post({ thread: news })),

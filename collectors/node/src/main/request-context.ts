@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type { IncomingMessage } from "node:http";
 import type { Statement } from "./databases/statement.ts";
 import { routeOf } from "./http-route.ts";
-import { callSite, freshSite, siteOf } from "./statement-site.ts";
+import { callSite, freshSite, rememberSite, siteOf } from "./statement-site.ts";
 
 /** Statements of one request that are told apart. */
 const MAX_STATEMENTS = 200;
@@ -70,6 +70,8 @@ export class RequestContext {
   /** Places to look at that ask for a statement, and the last one seen. */
   #entriesToSee = 0;
   #entry: string | undefined = undefined;
+  /** A statement that has been repeated from a place that is not on the stack. */
+  #unplaced: { readonly statement: Statement; readonly runs: Runs } | undefined = undefined;
   #changedMs: number;
   #queriesInFlight = 0;
   #cachesInFlight = 0;
@@ -98,6 +100,18 @@ export class RequestContext {
     this.#entriesToSee -= 1;
     this.#entry = callSite();
   }
+  /** Whether a statement is about to count as repeated, from a place that is not known yet. */
+  get looksForEntry(): boolean {
+    return this.#entriesToSee > 0;
+  }
+  /** To be called where an answer arrives that the application awaits, for clients that run what is asked for later. */
+  answered(): void {
+    if (this.#unplaced === undefined) return;
+    const { statement, runs } = this.#unplaced;
+    this.#unplaced = undefined;
+    runs.site = callSite();
+    if (runs.site !== undefined) rememberSite(statement, routeOf(this.request), runs.site);
+  }
   queryStarted(nowMs: number, statement: Statement): void {
     this.#advance(nowMs);
     this.#queriesInFlight += 1;
@@ -120,6 +134,7 @@ export class RequestContext {
       this.#entriesToSee = freshSite(statement, routeOf(this.request)) === undefined ? MAX_ENTRIES : 0;
     } else if (runs.sequential === REPEATED_RUNS) {
       runs.site = siteOf(statement, routeOf(this.request), this.#entry);
+      if (runs.site === undefined) this.#unplaced = { statement, runs };
     }
   }
   queryEnded(nowMs: number, statement: Statement): void {

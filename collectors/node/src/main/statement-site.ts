@@ -25,15 +25,20 @@ const sites = new WeakMap<Statement, Map<string | undefined, Site>>();
 export function siteOf(statement: Statement, route: string | undefined, entry: string | undefined): string | undefined {
   const known = freshSite(statement, route);
   if (known !== undefined) return known.site;
+  const site = findSite(siteOf) ?? entry;
+  rememberSite(statement, route, site);
+  return site;
+}
+
+/** Has {@link freshSite} answer this place for a minute. */
+export function rememberSite(statement: Statement, route: string | undefined, site: string | undefined): void {
   let ofStatement = sites.get(statement);
   if (ofStatement === undefined) {
     ofStatement = new Map();
     sites.set(statement, ofStatement);
   }
-  const site = findSite(siteOf) ?? entry;
   const key = ofStatement.has(route) || ofStatement.size < MAX_ROUTES ? route : undefined;
   ofStatement.set(key, { site, atMs: performance.now() });
-  return site;
 }
 
 /** What {@link siteOf} answers without a stack; undefined when it needs one. */
