@@ -174,7 +174,7 @@ print(sum(frames.name_of(code) in ("down", "work") for stack in stacks for code,
 
 def test_stacks_of_threads_that_call_and_return_all_the_time_can_be_read() -> None:
     # A child, so that a crash of the interpreter is this test's failure and not the end of all.
-    command = [sys.executable, "-c", DEEP, "100"]
+    command = [sys.executable, "-c", DEEP, "4"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "True"), done.stderr
 

@@ -49,7 +49,8 @@ def test_a_server_counts_each_request_once(sink: Sink, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "command"),
     [
-        ("uvicorn", uvicorn("--workers", "2")),
+        # A worker that gets no core for 5 s is replaced otherwise, by one of another index.
+        ("uvicorn", uvicorn("--workers", "2", "--timeout-worker-healthcheck", "60")),
         ("hypercorn", [*SERVERS["hypercorn"], "--workers", "2"]),
         ("granian", [*SERVERS["granian"], "--workers", "2"]),
         ("uwsgi", [*SERVERS["uwsgi"], "--processes", "2"]),

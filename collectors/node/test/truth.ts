@@ -61,8 +61,10 @@ export function expectClose(
 }
 
 /**
- * Code, for a program under test, of `took(wait in milliseconds)`, of `summary()`: mean and quantiles in seconds, and of
- * `poisson(perSecond, body)`: text of a thread's code that calls `body` at exponential gaps.
+ * Code, for a program under test, of `took(wait in milliseconds)`, of `summary()`: mean and quantiles in seconds, of
+ * `settled(share)`: after how many milliseconds two samples of such waits have means with a standard error of that share
+ * (waits that overlap are one sample, and the more they differ the more it takes), and of `poisson(perSecond, body)`:
+ * text of a thread's code that calls `body` at exponential gaps.
  */
 export const TRUTH_CODE = `
   const waits = [];
@@ -76,6 +78,11 @@ export const TRUTH_CODE = `
     const at = (share) => sorted[Math.floor(sorted.length * share)] / 1000;
     const mean = sorted.reduce((sum, wait) => sum + wait, 0) / sorted.length / 1000;
     return { mean, p90: at(0.9), p99: at(0.99), count: sorted.length, since };
+  };
+  const settled = (share) => {
+    const mean = waits.reduce((sum, wait) => sum + wait, 0) / waits.length;
+    const variance = waits.reduce((sum, wait) => sum + (wait - mean) ** 2, 0) / waits.length;
+    return (2 * variance) / mean / share ** 2;
   };
   const poisson = (perSecond, body) =>
     "const { parentPort } = require('node:worker_threads');" +
