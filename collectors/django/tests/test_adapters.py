@@ -1,9 +1,11 @@
 """A server whose inside is not what its adapter knows: its numbers are absent, one warning says so, it serves on."""
 
+import json
 import logging
+import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
@@ -18,7 +20,7 @@ from tidemark_django.agg import Point
 from tidemark_django.servers import daphne, granian, hypercorn, listeners, uvicorn, uwsgi, waitress
 from tidemark_django.servers import gunicorn as gunicorn_adapter
 from tidemark_django.servers.granian_metrics import MetricsEndpoint
-from tidemark_django.servers.uwsgi_stats import StatsSocket
+from tidemark_django.servers.uwsgi_stats import FAILURES, StatsSocket
 
 NOTHING: Final = SimpleNamespace()
 OTHER_PROTOCOL: Final = SimpleNamespace(http_protocol_class=Path, limit_concurrency=8)
@@ -63,9 +65,36 @@ def test_a_stats_server_that_does_not_answer_is_asked_seldom_and_named_once(
     agent: Agent, caplog: pytest.LogCaptureFixture, tmp_path: Path, address: str
 ) -> None:
     stats = StatsSocket(agent, address.format(folder=tmp_path))
+    for _ in range(FAILURES):
+        assert warnings(caplog) == []
+        stats._next = 0.0
+        assert stats.cores_in_request() is None
     assert [stats.cores_in_request() for _ in range(3)] == [None] * 3
     assert len(warnings(caplog)) == 1
     assert [point.value for point in counted(agent)] == [1]
+
+
+def test_a_late_answer_of_a_stats_server_leaves_the_last_one_in_place(
+    agent: Agent, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {"workers": [{"pid": os.getpid(), "cores": [{"in_request": 1}, {"in_request": 0}]}]}
+    answers: Iterator[bytes | Exception] = iter(
+        [json.dumps(told).encode(), TimeoutError(), b"nothing known", json.dumps(told).encode(), OSError()]
+    )
+
+    def answer() -> bytes:
+        found = next(answers)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    stats = StatsSocket(agent, "127.0.0.1:9")
+    monkeypatch.setattr(stats, "_answer", answer)
+    for _ in range(5):
+        stats._next = 0.0
+        assert stats.cores_in_request() == 1
+    assert warnings(caplog) == []
+    assert counted(agent) == []
 
 
 def test_metrics_that_do_not_answer_once_the_server_has_started_are_named_once(

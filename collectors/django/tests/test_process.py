@@ -1,4 +1,5 @@
-from statistics import fmean
+from itertools import pairwise
+from statistics import fmean, median
 
 import pytest
 
@@ -7,6 +8,7 @@ from tests.serving import Running, gunicorn, running, uvicorn
 from tests.sink import Sink, quantile, until
 
 GTHREAD = gunicorn("--worker-class", "gthread", "--threads", "2")
+BLOCKS = 12
 GIL = ("gil", "process")
 
 
@@ -62,20 +64,26 @@ def test_the_agent_measures_its_own_cost_and_it_is_small(sink: Sink) -> None:
 
 @pytest.mark.measured
 def test_an_unreachable_ingest_costs_nothing_visible(sink: Sink) -> None:
-    """The requests/s of a busy worker are what its processor time allows; the bench compares the rates themselves."""
+    """
+    The requests/s of a busy worker are what its processor time allows; the bench compares the rates themselves.
+
+    What the machine's other work adds to one of two blocks, with caches gone cold, the median block does not have.
+    """
     with (
         running(GTHREAD, sink, TIDEMARK_EXPORT_INTERVAL="0.2") as up,
         running(GTHREAD, None, TIDEMARK_EXPORT_INTERVAL="0.2") as away,
     ):
         servers = (up, away)
         ask_in_turns(servers, 100)
-        spent, resident = [cpu_seconds(server) for server in servers], resident_bytes(away)
-        ask_in_turns(servers, 400)
-        spent = [cpu_seconds(server) - before for server, before in zip(servers, spent, strict=True)]
+        spent, resident = [[cpu_seconds(server) for server in servers]], resident_bytes(away)
+        for _ in range(BLOCKS):
+            ask_in_turns(servers, 100)
+            spent.append([cpu_seconds(server) for server in servers])
         grown = resident_bytes(away) - resident
         assert away.stop() == 0
         log = away.output.read_text()
-    assert spent[0] / spent[1] >= 0.97
+    ratios = [(after[0] - before[0]) / (after[1] - before[1]) for before, after in pairwise(spent)]
+    assert median(ratios) >= 0.97
     assert grown < 5 * 1024 * 1024
     assert log.count("cannot be reached") == 1
     assert "Traceback" not in log

@@ -8,7 +8,10 @@ from typing import Any, Final
 from tidemark_django.agent import Agent
 
 TIMEOUT_S: Final = 0.2
+SOON_S: Final = 1.0
 RETRY_S: Final = 30.0
+FAILURES: Final = 3
+"""In a row that make it absent: one late answer is a busy machine's."""
 CPU_SHARE: Final = 0.005
 MAX_BYTES: Final = 4_000_000
 
@@ -29,6 +32,7 @@ class StatsSocket:
         self._address = address
         self._next = 0.0
         self._busy: int | None = None
+        self._failures = 0
 
     def cores_in_request(self) -> int | None:
         """Cores of this worker that serve a request; None when the stats server does not tell."""
@@ -36,15 +40,24 @@ class StatsSocket:
         if now < self._next:
             return self._busy
         before = time.thread_time()
-        try:
-            self._busy = busy_cores(json.loads(self._answer()), os.getpid())
+        told: int | None = None
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            told = busy_cores(json.loads(self._answer()), os.getpid())
+        if told is not None:
+            self._busy, self._failures = told, 0
             self._next = now + (time.thread_time() - before) / CPU_SHARE
-        except (OSError, ValueError, KeyError, TypeError):
-            self._busy = None
-            self._next = now + RETRY_S
-        if self._busy is None:
-            self._agent.not_as_expected("uwsgi", f"the stats server at {self._address}")
+        else:
+            self._note_failure(now)
         return self._busy
+
+    def _note_failure(self, now: float) -> None:
+        self._failures += 1
+        if self._failures < FAILURES:
+            self._next = now + SOON_S
+            return
+        self._busy = None
+        self._next = now + RETRY_S
+        self._agent.not_as_expected("uwsgi", f"the stats server at {self._address}")
 
     def _answer(self) -> bytes:
         deadline = time.monotonic() + TIMEOUT_S
