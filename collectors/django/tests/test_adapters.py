@@ -35,6 +35,7 @@ UNKNOWN_INSIDES: Final[dict[str, Callable[[Agent], object]]] = {
     "daphne listening": lambda agent: daphne._watch_listeners(agent, NOTHING),
     "daphne application": lambda agent: daphne._expose_sockets(agent, NOTHING),
     "hypercorn": lambda agent: hypercorn._count_connections(agent, NOTHING),
+    "hypercorn application": lambda agent: hypercorn._watch_application(agent, NOTHING),
     "granian": lambda agent: granian._watch_threads(agent, None, None),
     "uwsgi": lambda agent: uwsgi._watch(agent, SimpleNamespace(connection_fd=lambda: 0)),
 }

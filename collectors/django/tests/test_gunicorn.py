@@ -1,5 +1,6 @@
 import contextlib
 import http.client
+import os
 import socket
 import subprocess
 from pathlib import Path
@@ -141,6 +142,7 @@ def test_each_worker_has_an_identity_of_its_own_and_the_master_has_none(sink: Si
         capacity = ("capacity", "thread_pool", "gunicorn-gthread")
         until(lambda: {point.resource["process.pid"] for point in sink.resource(*capacity)} == pids)
         master = server.process.pid
+        assert len(os.listdir(f"/proc/{master}/task")) == 1
     resources = {point.resource["service.instance.id"]: point.resource for point in sink.metrics}
     assert len(resources) == 2
     assert {resource["process.pid"] for resource in resources.values()} == pids

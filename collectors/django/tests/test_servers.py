@@ -46,6 +46,18 @@ def test_a_server_counts_each_request_once(sink: Sink, name: str) -> None:
         counts_each_request_once(sink, server, name)
 
 
+def test_a_server_without_an_adapter_counts_each_request_once_and_claims_no_queue(sink: Sink) -> None:
+    script = (
+        "from wsgiref.simple_server import make_server; from tests.project.wsgi import application; "
+        "make_server('127.0.0.1', {port}, application).serve_forever()"
+    )
+    with running(["-c", script], sink) as server:
+        counts_each_request_once(sink, server, "wsgi")
+    kinds = {point.attributes.get("tidemark.resource.kind") for point in sink.metrics}
+    assert kinds == {None, "gil", "cpu"}
+    assert not sink.points("tidemark.http.server.queue.duration")
+
+
 @pytest.mark.parametrize(
     ("name", "command"),
     [

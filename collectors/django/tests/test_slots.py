@@ -9,7 +9,7 @@ import pytest
 
 from tests.serving import gunicorn, running
 from tests.sink import Sink, mean, until
-from tests.test_servers import ASGI, SERVERS, counts_each_request_once
+from tests.test_servers import ASGI, SERVERS, WSGI, counts_each_request_once
 
 CLIENTS: Final = 10
 ROUTE: Final = {"http__route": "/sleep/<int:milliseconds>/"}
@@ -93,6 +93,19 @@ def test_granian_shows_its_threads_and_the_queue_before_them(sink: Sink) -> None
     backlog = sink.resource("capacity", "listen_queue", f"tcp:127.0.0.1:{server.port}")
     assert {point.attributes["tidemark.resource.scope"] for point in backlog} == {"process"}
     assert not sink.resource("wait", *pool)
+
+
+@pytest.mark.measured
+def test_hypercorn_runs_wsgi_in_the_threads_of_its_loop(sink: Sink) -> None:
+    threads, clients = ("executor", "loop.default"), 40
+    with running(["-m", "hypercorn", "--bind", "127.0.0.1:{port}", WSGI], sink) as server:
+        latencies = server.hammer("/sleep/200/", clients=clients, rounds=2)
+        until(lambda: sum(p.count for p in sink.points("http.server.request.duration", **ROUTE)) >= len(latencies))
+        counts_each_request_once(sink, server, "hypercorn")
+    capacity = sink.resource("capacity", *threads)[-1].value
+    assert max(point.value for point in sink.resource("busy.max", *threads)) == capacity
+    assert clients - capacity - 2 <= max(point.value for point in sink.resource("waiting.max", *threads)) <= clients
+    queue_and_service_are_the_latency(sink, latencies)
 
 
 def test_granian_without_its_metrics_has_no_queue(sink: Sink) -> None:

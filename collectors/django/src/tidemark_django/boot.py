@@ -147,7 +147,7 @@ def _server_name(interface: str, environ: Any) -> str:
     for name in ("gunicorn", "waitress", "mod_wsgi", "uwsgi"):
         if software.startswith(name):
             return name
-    if software.startswith("wsgiserver"):
+    if software.startswith("wsgiserver") and {"runserver", "testserver"}.intersection(sys.argv):
         return "runserver"
     for name in ("uwsgi", "daphne", "hypercorn", "granian", "uvicorn"):
         if name in sys.modules:

@@ -4,7 +4,7 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import Any, Final
 
-from tidemark_django import boot, loop
+from tidemark_django import boot, loop, net
 from tidemark_django.agent import Agent
 from tidemark_django.asgi import SOCKET, Receive, Scope, Send
 from tidemark_django.identity import Server, spawned_worker
@@ -45,12 +45,44 @@ def _start(module: Any, app: Any, config: Any, sockets: Any) -> None:
         agent.configured_backlog = getattr(config, "backlog", None)
         opened = [*sockets.secure_sockets, *sockets.insecure_sockets]
         boot.guarded(NAME, lambda: listeners.watch(agent, opened, listening=False))
-    if hasattr(app, "app"):
+    boot.guarded(NAME, lambda: _watch_application(agent, app))
+    boot.guarded(NAME, lambda: _count_connections(agent, module))
+
+
+def _watch_application(agent: Agent, app: Any) -> None:
+    """An application by WSGI runs in the loop's threads, and must be called as it is."""
+    wrapper = type(app).__name__
+    if wrapper == "WSGIWrapper" and hasattr(app, "handle_http"):
+        app.handle_http = _handing_on_sockets(app.handle_http)
+        agent.socket_wait = _socket_wait
+    elif wrapper == "ASGIWrapper" and hasattr(app, "app"):
         app.app = websockets.counted(_with_socket(app.app))
         agent.connections.expect_websockets()
     else:
         agent.not_as_expected(NAME, "the wrapped application")
-    boot.guarded(NAME, lambda: _count_connections(agent, module))
+
+
+def _handing_on_sockets(handle: Callable[..., Any]) -> Callable[..., Any]:
+    """The thread that runs the application has none of its task's context: the socket goes with the environment."""
+
+    @wraps(handle)
+    async def handle_with_socket(scope: Any, receive: Any, send: Any, spawn: Callable[..., Any], soon: Any) -> Any:
+        client = _client.get()
+
+        def spawn_with_socket(run: Any, environ: dict[str, Any], *rest: Any) -> Any:
+            environ[SOCKET] = client
+            return spawn(run, environ, *rest)
+
+        return await handle(scope, receive, send, spawn_with_socket, soon)
+
+    return handle_with_socket
+
+
+def _socket_wait(environ: Any) -> float | None:
+    """Requests of HTTP/2 share a socket: its last bytes may be another's."""
+    if not str(environ.get("SERVER_PROTOCOL", "")).upper().startswith("HTTP/1"):
+        return None
+    return net.since_last_data(environ.get(SOCKET))
 
 
 def _with_socket(application: Any) -> Any:
