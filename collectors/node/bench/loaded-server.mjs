@@ -4,12 +4,14 @@ import { fileURLToPath } from "node:url";
 
 export const REGISTER = new URL("../dist/register.js", import.meta.url);
 const SERVER = fileURLToPath(new URL("server.mjs", import.meta.url));
+const IDLE_THREAD = new URL("idle-thread.mjs", import.meta.url).href;
 const OPENTELEMETRY = new URL("opentelemetry.mjs", import.meta.url).href;
 
 /** What a server can run under. */
 export const MODES = {
   none: { title: "no agent", preload: [], env: {} },
   again: { title: "no agent, a second server", preload: [], env: {} },
+  thread: { title: "no agent, an idle worker thread", preload: [IDLE_THREAD], env: {} },
   metrics: { title: "Tidemark, metrics tier", preload: [REGISTER.href], env: { TIDEMARK_TRACES: "0" } },
   traces: { title: "Tidemark, metrics and trace tier", preload: [REGISTER.href], env: { TIDEMARK_TRACES: "1" } },
   otel: {

@@ -17,7 +17,7 @@ const HELP = `npm run bench:node-agent -- [flags]
   --blocks 8                    blocks of slices in a round; a block loads each server twice
   --slice-ms 200                length of a slice
   --settle-ms 12000             time from the start of a round's servers to the first slice
-  --modes metrics,traces,...    metrics, traces, otel, otel1; two servers without an agent are always there
+  --modes metrics,traces,...    thread, metrics, traces, otel, otel1; two servers without an agent are always there
   --node20 PATH --node22 PATH --node24 PATH   further Node.js programs
 
 A block loads the servers one after the other and then in the reverse order, so that what drifts on the machine falls on
@@ -224,6 +224,8 @@ if (flags.json) {
       otel_1pct_cpu_ratio: rounded(main?.get("otel1")?.ratio),
       rss_bytes: rounded(main?.get("metrics")?.addedBytes),
       rss_bytes_node24: rounded(byMajor.get(24)?.get("metrics")?.addedBytes),
+      thread_rss_bytes: rounded(main?.get("thread")?.addedBytes),
+      thread_rss_bytes_node24: rounded(byMajor.get(24)?.get("thread")?.addedBytes),
     }),
   );
 }
