@@ -6,7 +6,7 @@ import { Connections } from "./main/connections.ts";
 import { followDatabases } from "./main/databases/databases.ts";
 import { followPrisma } from "./main/databases/prisma.ts";
 import { installDescription, isInspected } from "./main/describe.ts";
-import { GarbageCollections } from "./main/garbage.ts";
+import { observeGarbageCollection } from "./main/garbage.ts";
 import { createGuard } from "./main/guard.ts";
 import { HttpRequests } from "./main/http-requests.ts";
 import { followFastify, followKoa } from "./main/http-route.ts";
@@ -105,10 +105,8 @@ function followApplication(parts: Parts): (() => void)[] {
     (socket: Socket) => requests.connectionClosed(socket),
     (socket: Socket) => webSockets.upgrading(socket),
   );
-  const collections = new GarbageCollections(series, control, guard);
   const eachTick = () => {
     pools.tick();
-    collections.tick();
     webSockets.tick();
   };
   const eachSecond = () => {
@@ -120,7 +118,7 @@ function followApplication(parts: Parts): (() => void)[] {
     requests.start(guard),
     connections.start(guard),
     followFastify(guard),
-    () => collections.stop(),
+    observeGarbageCollection(series, control, guard),
     compiledMaps.start(loads),
     followPrisma(contexts, control),
     loads.start(),

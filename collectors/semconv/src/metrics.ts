@@ -690,8 +690,7 @@ const node: readonly Metric[] = [
     unit: "s",
     attributes: ["v8js.gc.type", "tidemark.thread.role"],
     runtimes: NODE,
-    brief:
-      "Garbage-collection pauses: every one up to 48 a second, beyond that those of a quarter of the time, counted four times. Without a thread role: of the main thread.",
+    brief: "Garbage-collection pauses, every one. Without a thread role: of the main thread.",
     source: OTEL_NODE,
   },
   {

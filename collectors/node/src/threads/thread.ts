@@ -1,7 +1,7 @@
 import { basename, extname } from "node:path";
 import { performance } from "node:perf_hooks";
 import workerThreads, { BroadcastChannel, threadId, workerData } from "node:worker_threads";
-import { GarbageCollections } from "../main/garbage.ts";
+import { observeGarbageCollection } from "../main/garbage.ts";
 import { createGuard, type Guard } from "../main/guard.ts";
 import { SeriesTable } from "../main/series.ts";
 import { isDisabled } from "../options.ts";
@@ -73,8 +73,10 @@ class ProbedThread {
   #start(): void {
     if (this.#stops !== undefined) return;
     this.#series.announce = (series) => this.#channel.postMessage({ series } satisfies FromThread);
-    const collections = new GarbageCollections(this.#series, this.#control, this.#guard);
-    this.#stops = [() => collections.stop(), followUtilization(this.#control, this.#guard, () => collections.tick())];
+    this.#stops = [
+      observeGarbageCollection(this.#series, this.#control, this.#guard),
+      followUtilization(this.#control, this.#guard),
+    ];
   }
 
   #stop(): void {
@@ -83,8 +85,8 @@ class ProbedThread {
   }
 }
 
-/** Every 250 ms: utilisation of this thread's event loop, and what else is done on that grid. */
-function followUtilization(control: Control, guard: Guard, everyTick: () => void): () => void {
+/** Every 250 ms: utilisation of this thread's event loop. */
+function followUtilization(control: Control, guard: Guard): () => void {
   let last = performance.eventLoopUtilization();
   const timer = setInterval(
     guard(() => {
@@ -93,7 +95,6 @@ function followUtilization(control: Control, guard: Guard, everyTick: () => void
       const total = active + now.idle - last.idle;
       if (total > 0) control.tick(monotonicMs(), now.active, now.idle, Math.min(1, active / total));
       last = now;
-      everyTick();
     }),
     TICK_MS,
   );
