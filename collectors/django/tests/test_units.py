@@ -1,25 +1,30 @@
 import gzip
+import random
 import re
 import ssl
 import subprocess
 import threading
 import time
+from collections import Counter as Tally
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from math import ceil, log2
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.sink import until
-from tidemark_django import asgi, config, encode, executors, http, kernel, net, runtime, semconv, sock_diag
+from tidemark_django import asgi, config, database, encode, executors, http, kernel, net, runtime, semconv, sock_diag
 from tidemark_django.agent import MAX_ROUTES, Agent
 from tidemark_django.agg import Histogram, HistogramState, Registry
 from tidemark_django.alarm import Alarm
 from tidemark_django.config import Config
 from tidemark_django.export import MAX_QUEUED, MAX_QUEUED_BYTES, Exporter
 from tidemark_django.memory import Slope
-from tidemark_django.request import RequestState
+from tidemark_django.request import RequestState, current_request
 from tidemark_django.saturation import Reading, Resource
 from tidemark_django.stalls import StallWatch
 from tidemark_django.statements import MAX_STATEMENTS, StatementCache, normalise
@@ -36,6 +41,21 @@ def test_a_bucket_holds_the_values_up_to_its_upper_bound(value: float) -> None:
     assert index == ceil(log2(value) * 16) - 1
     assert 2 ** (index / 16) < value * (1 + 1e-12)
     assert value <= 2 ** ((index + 1) / 16) * (1 + 1e-12)
+
+
+def test_many_values_at_once_fall_into_the_buckets_that_each_alone_does() -> None:
+    source = random.Random(6)
+    values = [source.lognormvariate(-6, 2) for _ in range(3000)] + [2.0**power for power in range(-12, 4)]
+    histogram = Histogram()
+    histogram.add_all([*values, 0.0])
+    for value in values:
+        histogram.record(value)
+    state = histogram.take()
+    assert state is not None
+    alone = Tally(ceil(log2(value) * 16) - 1 for value in values)
+    assert state.buckets == {index: 2 * count for index, count in alone.items()}
+    assert (state.count, state.zero, state.high) == (2 * len(values) + 1, 1, max(values))
+    assert state.total == pytest.approx(2 * sum(values))
 
 
 def test_a_histogram_keeps_zero_apart_and_starts_anew() -> None:
@@ -389,6 +409,74 @@ def test_memory_that_does_not_follow_the_connections_is_no_cost_of_theirs() -> N
     for count in range(0, 200, 10):
         slope.add(count, 50_000_000 + (7_000_000 if count % 20 else 0))
     assert slope.fit(190) is None
+
+
+class Composed:
+    """As one of psycopg: SQL that is no text, and has no hash."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@contextmanager
+def in_request(agent: Agent) -> Iterator[tuple[RequestState, Any]]:
+    """A request, and the connection of a SQLite database in memory."""
+    from django.db.utils import ConnectionHandler
+
+    database.install()
+    connection = ConnectionHandler({"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}})["default"]
+    state = RequestState(agent, "GET", "http")
+    token = current_request.set(state)
+    try:
+        yield state, connection
+    finally:
+        current_request.reset(token)
+        connection.close()
+
+
+@pytest.mark.filterwarnings("ignore:Accessing the database")
+def test_a_query_that_another_one_needs_is_part_of_its_time(agent: Agent) -> None:
+    def asks_too(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql == "SELECT 1":
+            with context["connection"].cursor() as cursor:
+                cursor.execute("SELECT 2")
+        return execute(sql, params, many, context)
+
+    with in_request(agent) as (state, connection), connection.cursor() as cursor:
+        with connection.execute_wrapper(asks_too):
+            cursor.execute("SELECT 1")
+        cursor.execute("SELECT 3")
+        with pytest.raises(connection.Database.OperationalError):
+            connection.connection.cursor().execute("SELECT FROM")
+        with pytest.raises(Exception, match="syntax"):
+            cursor.execute("SELECT FROM")
+    assert [query[3] for query in state.queries or ()] == ["SELECT 2", "SELECT 1", "SELECT 3", "SELECT FROM"]
+    _, *outer = (query[1] - query[0] for query in state.queries or ())
+    assert state.queried == pytest.approx(sum(outer), abs=1e-9)
+    assert state.queries is not None
+    assert [query[4] for query in state.queries] == [None, None, None, "OperationalError"]
+
+
+@pytest.mark.filterwarnings("ignore:Accessing the database")
+def test_sql_that_is_no_text_is_counted_by_its_text(agent: Agent) -> None:
+    with in_request(agent) as (state, connection), connection.cursor() as cursor:
+        for _ in range(2):
+            cursor._execute_with_wrappers(
+                Composed("SELECT 1"), [1], many=False, executor=lambda *_: cursor.cursor.execute("SELECT 1")
+            )
+    assert state.runs == {"SELECT 1": 2}
+    agent.finished.append(state)
+    http.drain(agent)
+    counts = {point.metric: point.value for point in agent.registry.take()}
+    assert "tidemark.agent.errors" not in counts
+    duration = counts["db.client.operation.duration"]
+    assert isinstance(duration, HistogramState)
+    assert duration.count == 2
 
 
 def test_a_finished_request_is_recorded_once_and_many_do_not_pile_up(agent: Agent) -> None:

@@ -5,10 +5,11 @@ Every series lives as long as the process, so that hot code may keep a reference
 bounded per metric, and what comes later is counted under ``_other``.
 """
 
-from collections import Counter as Tally
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import repeat, starmap
 from math import ceil, log2
 from typing import Final, TypeVar
 
@@ -19,7 +20,6 @@ Attributes = tuple[tuple[str, AttributeValue], ...]
 
 BUCKETS_PER_OCTAVE: Final = 2**semconv.EXPONENTIAL_HISTOGRAM_SCALE
 SERIES_PER_METRIC: Final = 4000
-_in_buckets: Final = float(BUCKETS_PER_OCTAVE).__mul__
 MAX_PENDING: Final = 65536
 OVERFLOW: Final = "_other"
 OPEN_ENDED: Final = frozenset(
@@ -58,14 +58,13 @@ class Histogram:
     still, the queue keeps the newest 65,536 values.
     """
 
-    __slots__ = ("_buckets", "_count", "_high", "_lock", "_low", "_pending", "_total", "_zero", "record", "record_all")
+    __slots__ = ("_buckets", "_count", "_high", "_lock", "_low", "_pending", "_total", "_zero", "record")
 
     def __init__(self) -> None:
         self._lock = native.lock()
         self._pending: deque[float] = deque(maxlen=MAX_PENDING)
         self.record: Callable[[float], None] = self._pending.append
         """Adds one value, in the metric's unit. Negative ones (clock steps) count as zero."""
-        self.record_all: Callable[[Iterable[float]], None] = self._pending.extend
         self._reset()
 
     def _reset(self) -> None:
@@ -80,37 +79,52 @@ class Histogram:
         if not pending:
             return
         with self._lock:
-            self._fold(pending)
+            self._sort_in(_taken_from(pending))
 
-    def _fold(self, pending: deque[float]) -> None:
-        """Without a Python statement per value: this runs while requests want the interpreter."""
-        values = [pending.popleft() for _ in range(len(pending))]
+    def add_all(self, values: list[float]) -> None:
+        """Adds many values at once; sorts the list."""
+        with self._lock:
+            self._sort_in(values)
+
+    def _sort_in(self, values: list[float]) -> None:
+        """
+        With a Python statement per bucket that holds any, not per value: this runs while requests want the interpreter.
+        """
         if not values:
             return
-        self._count += len(values)
-        if min(values) <= semconv.ZERO_THRESHOLD:
-            every, values = values, [value for value in values if value > semconv.ZERO_THRESHOLD]
-            self._zero += len(every) - len(values)
+        values.sort()
+        position, end = 0, len(values)
+        self._count += end
+        if values[0] <= semconv.ZERO_THRESHOLD:
+            position = bisect_right(values, semconv.ZERO_THRESHOLD)
+            self._zero += position
             self._low = 0.0
-            if not values:
+            if position == end:
                 return
+        self._total += sum(values[position:])
+        self._low = min(self._low, values[position])
+        self._high = max(self._high, values[-1])
         buckets = self._buckets
-        for edge, count in Tally(map(ceil, map(_in_buckets, map(log2, values)))).items():
-            buckets[edge - 1] = buckets.get(edge - 1, 0) + count
-        self._total += sum(values)
-        low, high = min(values), max(values)
-        self._low = min(self._low, low)
-        self._high = max(self._high, high)
+        while position < end:
+            index = ceil(log2(values[position]) * BUCKETS_PER_OCTAVE) - 1
+            edge = 2.0 ** ((index + 1) / BUCKETS_PER_OCTAVE)
+            after = max(position + 1, bisect_right(values, edge, position))
+            buckets[index] = buckets.get(index, 0) + after - position
+            position = after
 
     def take(self) -> HistogramState | None:
         """What came since the last call; None when nothing did."""
         with self._lock:
-            self._fold(self._pending)
+            self._sort_in(_taken_from(self._pending))
             if not self._count:
                 return None
             state = HistogramState(self._count, self._total, self._low, self._high, self._zero, self._buckets)
             self._reset()
             return state
+
+
+def _taken_from(pending: deque[float]) -> list[float]:
+    return list(starmap(pending.popleft, repeat((), len(pending))))
 
 
 class Counter:

@@ -1,16 +1,18 @@
 import os
 import sys
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from itertools import count
+from operator import sub
 from time import perf_counter
 from types import CodeType, FrameType
 from typing import Any, Final
 
 from tidemark_django import frames, native, runtime, semconv
 from tidemark_django.agent import Agent
-from tidemark_django.agg import Attributes, AttributeValue
+from tidemark_django.agg import Attributes, AttributeValue, Counter, Histogram
 from tidemark_django.relations import access
 from tidemark_django.request import MAX_QUERY_SPANS, Database, QueryRecord, RequestState, current_request
 from tidemark_django.statements import OTHER, Statement, StatementCache
@@ -26,7 +28,7 @@ NUMBER: Final = "_tidemark_database"
 """Attribute of Django's connection: what a query record calls its database."""
 TRANSACTION: Final = "_tidemark_transaction"
 """Attribute of Django's connection: the transaction in progress."""
-QuerySeries = tuple[Callable[[float], None], Callable[[float], None] | None]
+QuerySeries = tuple[Histogram, Histogram | None]
 """Where the duration and the rows of one statement's runs are recorded."""
 UNKNOWN: Final = Database("_other", "other_sql", "", None, -1)
 
@@ -47,15 +49,25 @@ def install() -> None:
     execute: Callable[..., Any] = CursorWrapper._execute_with_wrappers  # type: ignore[attr-defined]
     connect: Callable[..., Any] = BaseDatabaseWrapper.connect
     get_current = current_request.get
+    djangos_own = execute.__module__ == CursorWrapper.__module__
+    BaseDatabaseWrapper._tidemark_database = 0  # type: ignore[attr-defined]
+    BaseDatabaseWrapper._tidemark_transaction = None  # type: ignore[attr-defined]
 
     @wraps(execute)
     def timed_execute(self: Any, sql: Any, params: Any, many: bool, executor: Any) -> Any:
         state = get_current()
+        connection = self.db
+        # What wrappers of its execution query meanwhile is part of it.
+        queried = state.queried if state is not None else 0.0
         start = perf_counter()
         try:
-            result = execute(self, sql, params, many, executor)
+            if djangos_own and not connection.execute_wrappers:
+                # All that Django's own does then, one call less.
+                result = executor(sql, params, many, {"connection": connection, "cursor": self})
+            else:
+                result = execute(self, sql, params, many, executor)
         except BaseException as error:
-            _note_failure(state, self, sql, not params, start, type(error).__name__)
+            _note_failure(state, self, sql, not params, (start, queried), type(error).__name__)
             raise
         end = perf_counter()
         if state is None or state.finished:
@@ -63,21 +75,22 @@ def install() -> None:
                 _note_loose(runtime.agent, self, sql, not params, start, end)
             return result
         try:
-            connection = self.db
-            held = connection.__dict__
-            number = held.get(NUMBER) or _number(connection)
+            # Here and not in a function: this runs in each query, and a call costs as much as all of it.
+            state.queried = queried + (end - start)
+            number = connection._tidemark_database or _number(connection)
+            transaction = connection._tidemark_transaction
+            if transaction is not None:
+                transaction.ran(start, end)
+            if sql.__class__ is not str:
+                sql = str(sql)
             record = (start, end, number, sql, None, self.cursor.rowcount, not params)
-            if TRANSACTION in held:
-                _in_transaction(held[TRANSACTION], start, end)
             queries = state.queries
             if queries is None:
                 queries = state.queries = []
+                state.runs = {}
             queries.append(record)
-            # Here and not in a function: this runs in each query, and a call costs as much as all of it.
             key = sql if params else _key_without_values(record)
-            runs = state.runs
-            if runs is None:
-                runs = state.runs = {}
+            runs: Any = state.runs
             run = runs[key] = runs.get(key, 0) + 1
             agent = state.agent
             if agent.repeats_from <= run <= agent.config.n_plus_one:
@@ -183,33 +196,36 @@ def _number(connection: Any) -> int:
     if source is None or source.configured is not name:
         source = _add_database(connection, name)
     connection.__dict__[NUMBER] = source.number
+    connection.__dict__.setdefault(TRANSACTION, None)
     return source.number
 
 
 def _record_of(cursor: Any, sql: Any, literal: bool, start: float, end: float, error: str | None) -> QueryRecord:
     rows = -1 if error else cursor.cursor.rowcount
-    return (start, end, cursor.db.__dict__.get(NUMBER) or _number(cursor.db), sql, error, rows, literal)
+    return (start, end, getattr(cursor.db, NUMBER) or _number(cursor.db), str(sql), error, rows, literal)
 
 
-def _in_transaction(transaction: Any, start: float, end: float) -> None:
-    if transaction is not None:
-        transaction.ran(start, end)
-
-
-def _note_failure(state: RequestState | None, cursor: Any, sql: Any, literal: bool, start: float, error: str) -> None:
+def _note_failure(
+    state: RequestState | None, cursor: Any, sql: Any, literal: bool, before: tuple[float, float], error: str
+) -> None:
+    """Notes a query that raised; *before* is when it began, and the seconds of its request's queries then."""
     agent = runtime.agent
     if agent is None:
         return
     try:
         end = perf_counter()
+        start, queried = before
         record = _record_of(cursor, sql, literal, start, end, error)
-        _in_transaction(cursor.db.__dict__.get(TRANSACTION), start, end)
+        transaction = getattr(cursor.db, TRANSACTION)
+        if transaction is not None:
+            transaction.ran(start, end)
         if state is None or state.finished:
             _hold_loose(agent, record)
-        elif state.queries is None:
-            state.queries = [record]
-        else:
-            state.queries.append(record)
+            return
+        state.queried = queried + (end - start)
+        if state.queries is None:
+            state.queries, state.runs = [], {}
+        state.queries.append(record)
     except Exception as failure:
         agent.failed("database", failure)
 
@@ -229,8 +245,8 @@ def _hold_loose(agent: Agent, record: QueryRecord) -> None:
         agent.count("tidemark.agent.dropped", (semconv.TIDEMARK_DROPPED_REASON, "queries_full"))
 
 
-def _parsed(sql: Any, source: Database) -> Statement:
-    return _statements.get(sql if type(sql) is str else str(sql), source.system)
+def _parsed(sql: str, source: Database) -> Statement:
+    return _statements.get(sql, source.system)
 
 
 def resolve(query: QueryRecord) -> tuple[Database, Statement]:
@@ -241,18 +257,33 @@ def resolve(query: QueryRecord) -> tuple[Database, Statement]:
 
 def record(agent: Agent, route: str | None, queries: list[QueryRecord]) -> None:
     """Makes measurements of noted queries. From :func:`~tidemark_django.http.drain`."""
-    known = agent.query_series
-    for start, end, number, sql, error, rows, _ in queries:
-        key = (number, sql, route, error)
-        series = known.get(key)
-        if series is None:
-            if len(known) >= MAX_QUERY_KEYS:
-                # Raw SQL with literals inside never repeats.
-                known.clear()
-            series = known[key] = _add_series(agent, number, sql, route, error)
-        series[0](end - start)
-        if rows >= 0 and series[1] is not None:
-            series[1](rows)
+    if not queries:
+        return
+    starts, ends, numbers, statements, errors, rows, _ = zip(*queries, strict=True)
+    usual = numbers[0] if len(set(numbers)) == 1 and not any(errors) else None
+    groups = statements if usual is not None else zip(numbers, statements, errors, strict=True)
+    durations, returned = defaultdict[Any, list[float]](list), defaultdict[Any, list[float]](list)
+    for group, seconds, known_rows in zip(groups, map(sub, ends, starts), rows, strict=True):
+        durations[group].append(seconds)
+        if known_rows >= 0:
+            returned[group].append(known_rows)
+    for group, values in durations.items():
+        number, sql, error = (usual, group, None) if usual is not None else group
+        series = _series(agent, number, sql, route, error)
+        series[0].add_all(values)
+        if group in returned and series[1] is not None:
+            series[1].add_all(returned[group])
+
+
+def _series(agent: Agent, number: int, sql: str, route: str | None, error: str | None) -> QuerySeries:
+    known, key = agent.query_series, (number, sql, route, error)
+    series = known.get(key)
+    if series is None:
+        if len(known) >= MAX_QUERY_KEYS:
+            # Raw SQL with literals inside never repeats.
+            known.clear()
+        series = known[key] = _add_series(agent, number, sql, route, error)
+    return series
 
 
 def _add_series(agent: Agent, number: int, sql: Any, route: str | None, error: str | None) -> QuerySeries:
@@ -270,7 +301,7 @@ def _add_series(agent: Agent, number: int, sql: Any, route: str | None, error: s
         attributes += ((semconv.HTTP_ROUTE, route),)
     if error is not None:
         attributes += ((semconv.ERROR_TYPE, error),)
-    duration = agent.registry.histogram("db.client.operation.duration", attributes).record
+    duration = agent.registry.histogram("db.client.operation.duration", attributes)
     if statement.operation != "SELECT":
         return duration, None
     returned = agent.histogram(
@@ -279,7 +310,7 @@ def _add_series(agent: Agent, number: int, sql: Any, route: str | None, error: s
         (semconv.TIDEMARK_DB_ALIAS, source.alias),
         (semconv.DB_OPERATION_NAME, statement.operation),
     )
-    return duration, returned.record
+    return duration, returned
 
 
 @dataclass(eq=False)
@@ -290,6 +321,7 @@ class Repeat:
     statement: Statement
     where: str
     fix: str
+    counter: Counter
     told: bool = False
 
     @property
@@ -297,7 +329,7 @@ class Repeat:
         return self.statement.summary
 
 
-UNSEEN: Final = Repeat((), Statement("", "", ""), "", "")
+UNSEEN: Final = Repeat((), Statement("", "", ""), "", "", Counter())
 
 
 def _key_without_values(query: QueryRecord) -> str:
@@ -355,4 +387,6 @@ def _describe(
         labels[semconv.HTTP_ROUTE] = agent.route(pattern)
     if found is not None and found.relation:
         labels[semconv.TIDEMARK_DB_RELATION] = found.relation
-    return Repeat(tuple(labels.items()), statement, where, found.fix if found is not None else "")
+    attributes = tuple(labels.items())
+    counter = agent.registry.counter("tidemark.db.n_plus_one", attributes)
+    return Repeat(attributes, statement, where, found.fix if found is not None else "", counter)

@@ -6,7 +6,8 @@ thread four times a second. Done in the request, with the processor's caches ful
 much.
 """
 
-import random
+from itertools import chain
+from random import random
 from time import perf_counter, thread_time, time_ns
 from typing import Final
 
@@ -14,8 +15,8 @@ from tidemark_django import database, semconv
 from tidemark_django.agent import Agent
 from tidemark_django.agg import Attributes, AttributeValue, Histogram, Registry
 from tidemark_django.encode import Event, Span
+from tidemark_django.net import last_data_ages
 from tidemark_django.request import (
-    INNER_PHASES,
     MAX_QUERY_SPANS,
     SOCKET_SOURCE,
     RequestKind,
@@ -95,55 +96,65 @@ def _record(agent: Agent, kind: RequestKind, states: list[RequestState]) -> None
     durations: list[float] = []
     views: list[float] = []
     sends: list[float] = []
+    queried: list[float] = []
+    config = agent.config
+    traces, slow, ratio, failed = config.traces, config.slow_request, config.trace_ratio, kind[4] is not None
     for state in states:
         end, responded = state.end or state.start, state.responded
         duration = end - state.start
         durations.append(duration)
-        view = duration - state.inner
+        inner = state._inner + state.queried
         if responded is not None:
-            view -= end - responded
             sends.append(end - responded)
-        views.append(view if view > 0 else 0.0)
-        if state.inner:
-            for phase in INNER_PHASES:
-                if seconds := getattr(state, phase):
+            views.append(responded - state.start - inner)
+        else:
+            views.append(duration - inner)
+        if inner:
+            if not state._inner:
+                queried.append(inner)
+            else:
+                for phase, seconds in state.phases().items():
                     series.phase(phase).record(seconds)
-        queue = state.queue_time()
-        if queue is not None:
-            series.queue_phase(queue)
-            series.queue(state.queue_source).record(queue)
-            if agent.socket_resource is not None and state.queue_source in KERNEL_SOURCES:
-                agent.socket_resource.wait.record(queue)
         if state.cpu is not None:
             series.cpu(state.cpu)
         if state.asynchronous:
             series.get("tidemark.asgiref.hops").record(state.hops)
-        if state.queries is not None:
-            _record_queries(agent, series, state, duration)
-        if agent.config.traces and _is_kept(agent, state, duration):
+        if state.repeats:
+            _record_repeats(agent, state, duration)
+        # Slow ones, failed ones, those the caller chose, a share of the rest.
+        if traces and (failed or duration >= slow or state.sampled or (random() < ratio and not state.parent_id)):
             _keep_spans(agent, state, end)
     agent.served += len(states)
-    series.duration(durations)
-    series.view(views)
-    series.send(sends)
+    series.duration.add_all(durations)
+    series.phase("view").add_all(views)
+    series.phase("send").add_all(sends)
+    series.phase("db").add_all(queried)
+    _record_queues(agent, series, states)
+    _record_queries(agent, series, [state for state in states if state.queries is not None])
 
 
-def _record_queries(agent: Agent, series: "RequestSeries", state: RequestState, duration: float) -> None:
-    queries = state.queries or []
-    series.get("tidemark.db.queries_per_request").record(state.queries_before + len(queries))
-    database.record(agent, series.route, queries)
-    if state.repeats:
-        _record_repeats(agent, state, duration)
+def _record_queues(agent: Agent, series: "RequestSeries", states: list[RequestState]) -> None:
+    """What requests of one kind waited before the application."""
+    ages = last_data_ages([state.socket_info for state in states if state.socket_info is not None])
+    waits: dict[str, list[float]] = {SOCKET_SOURCE: ages} if ages else {}
+    for state in states:
+        if state.queue is not None:
+            waits.setdefault(state.queue_source, []).append(state.queue)
+    for source, seconds in waits.items():
+        series.phase("queue").add_all(seconds)
+        series.queue(source).add_all(seconds)
+        if agent.socket_resource is not None and source in KERNEL_SOURCES:
+            agent.socket_resource.wait.add_all(seconds)
 
 
-def _is_kept(agent: Agent, state: RequestState, duration: float) -> bool:
-    """Whether the spans of a request are sent: slow ones, failed ones, those the caller chose, a share of the rest."""
-    return (
-        duration >= agent.config.slow_request
-        or state.sampled
-        or state.error is not None
-        or (random.random() < agent.config.trace_ratio and not state.parent_id)
+def _record_queries(agent: Agent, series: "RequestSeries", states: list[RequestState]) -> None:
+    """The queries of requests of one kind."""
+    if not states:
+        return
+    series.get("tidemark.db.queries_per_request").add_all(
+        [state.queries_before + len(state.queries or ()) for state in states]
     )
+    database.record(agent, series.route, list(chain.from_iterable(state.queries or () for state in states)))
 
 
 class RequestSeries:
@@ -154,12 +165,7 @@ class RequestSeries:
         self._registry = registry
         self._by_route: Attributes = ((semconv.HTTP_ROUTE, route),) if route is not None else ()
         self._found: dict[str, Histogram] = {}
-        self.duration = registry.histogram("http.server.request.duration", attributes).record_all
-        self.send = self.phase("send").record_all
-        self.view = self.phase("view").record_all
-
-    def queue_phase(self, seconds: float) -> None:
-        self.phase("queue").record(seconds)
+        self.duration = registry.histogram("http.server.request.duration", attributes)
 
     def cpu(self, seconds: float) -> None:
         self.get("tidemark.http.server.cpu.duration").record(seconds)
@@ -209,7 +215,7 @@ def _add_series(agent: Agent, kind: RequestKind) -> RequestSeries:
 def _record_repeats(agent: Agent, state: RequestState, duration: float) -> None:
     """N+1 of one request: counted each time, told once per interval and place, with what it cost."""
     for key, repeat in (state.repeats or {}).items():
-        agent.registry.counter("tidemark.db.n_plus_one", repeat.labels).add()
+        repeat.counter.add()
         if repeat.told:
             continue
         repeat.told = True
@@ -245,7 +251,7 @@ def _keep_spans(agent: Agent, state: RequestState, end: float) -> None:
     if state.error is not None:
         attributes[semconv.ERROR_TYPE] = state.error
     sending = end - state.responded if state.responded is not None else 0.0
-    phases = {phase: getattr(state, phase) for phase in INNER_PHASES if getattr(state, phase)}
+    phases = state.phases()
     phases["view"] = max(0.0, end - state.start - sending - state.inner)
     if sending > 0:
         phases["send"] = sending

@@ -9,7 +9,8 @@ from tidemark_django.agg import Attributes, Point
 
 MIN_INTERVAL_S: Final = 1.0
 MAX_INTERVAL_S: Final = 10.0
-CPU_SHARE: Final = 0.01
+CPU_SHARE: Final = 0.001
+CPU_SHARE_RISING: Final = 0.01
 MAX_PAIRS: Final = 60
 MIN_PAIRS: Final = 6
 MIN_SPAN: Final = 50
@@ -25,13 +26,15 @@ class MemoryWatch:
     Memory of the process, what one more connection costs, and what it grows by while it serves requests.
 
     The proportional sizes cost milliseconds to read and more the larger the process, so they are read at most each
-    second, and so seldom that they stay under 1 % of a core (but at least each 10 s while that holds).
+    second, and so seldom that they stay under 0.1 % of a core, but at least each 10 s while that stays under 1 %, which
+    is also what they may cost while WebSockets are opened: what one costs is fitted to these readings.
     """
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self._connections = agent.connections
         self._next = 0.0
+        self._most_websockets = 0
         self._sizes: kernel.Sizes | None = None
         self._slopes = {"websocket": Slope(), "http": Slope()}
         self._growth = Growth()
@@ -45,8 +48,10 @@ class MemoryWatch:
         counts = self._connections.now()
         self._sizes = kernel.memory_sizes()
         cost = time.thread_time() - before
-        affordable = cost / CPU_SHARE
-        self._next = now + max(MIN_INTERVAL_S, affordable)
+        websockets = counts.get("websocket", 0)
+        rising, self._most_websockets = websockets > self._most_websockets, max(websockets, self._most_websockets)
+        longest = MIN_INTERVAL_S if rising else MAX_INTERVAL_S
+        self._next = now + max(MIN_INTERVAL_S, cost / CPU_SHARE_RISING, min(cost / CPU_SHARE, longest))
         if self._sizes is not None:
             for kind, count in counts.items():
                 self._slopes[kind].add(count, self._sizes.unique)

@@ -16,6 +16,7 @@ UNACKED_OFFSET: Final = 24
 SACKED_OFFSET: Final = 28
 LAST_DATA_RECV: Final = struct.Struct("=52xI").unpack_from
 LAST_DATA_RECV_END: Final = 56
+STATE_AND_LAST_DATA_RECV: Final = struct.Struct("=B51xI")
 IPPROTO_TCP: Final = socket.IPPROTO_TCP
 TCP_INFO: Final = getattr(socket, "TCP_INFO", None)
 TCP_LISTEN: Final = sock_diag.TCP_LISTEN
@@ -24,6 +25,7 @@ MEMINFO_BYTES: Final = 36
 MEMINFO_DROPS_OFFSET: Final = 32
 MS_PER_S: Final = 1e3
 MAX_QUEUE_S: Final = 600.0
+MAX_QUEUE_MS: Final = MAX_QUEUE_S * MS_PER_S
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,16 @@ def last_data_age(info: bytes | None) -> float | None:
         return None
     seconds: float = LAST_DATA_RECV(info)[0] / MS_PER_S
     return seconds if seconds <= MAX_QUEUE_S else None
+
+
+def last_data_ages(infos: list[bytes]) -> list[float]:
+    """:func:`last_data_age` of many at once; those that tell none are left out."""
+    told = b"".join([info for info in infos if len(info) == LAST_DATA_RECV_END])
+    return [
+        milliseconds / MS_PER_S
+        for state, milliseconds in STATE_AND_LAST_DATA_RECV.iter_unpack(told)
+        if state != TCP_LISTEN and milliseconds <= MAX_QUEUE_MS
+    ]
 
 
 def since_last_data_between(server: Any, client: Any) -> float | None:

@@ -48,60 +48,36 @@ SOCKET_SOURCE: Final = "tcp_info"
 """``tidemark.queue.source`` of waits that the kernel told."""
 
 
-class RequestState:
+class _Always:
     """
-    What one request has done so far.
-
-    One object per request, shared by reference with every thread and task that works for it: a context variable
-    rebound inside a copied context would lose what it counted. Slots, all set at once: reading a default from the
-    class cost three times as much. *pattern* is Django's own pattern of the route; *queries_before* counts the queries
-    that a request which runs very many has handed over already; *counted* how many of those held are in :attr:`inner`;
-    *key* is its place in the agent's table of requests; *seen* is when the watch last looked at its thread, and how
-    long that had computed then; *task* is the identity of its asyncio task, or its greenlet.
+    What every request sets or is asked for. Slots, all set at once: reading a default from the class costs three times
+    as much, and a default that is only set costs as much as a read.
     """
 
     __slots__ = (
         "_inner",
         "agent",
         "asynchronous",
-        "below",
-        "cache",
-        "counted",
         "cpu",
         "cpu_start",
-        "db",
-        "db_pool",
         "end",
         "error",
         "finished",
-        "hops",
         "key",
         "method",
-        "middleware",
-        "parent_id",
         "pattern",
+        "queried",
         "queries",
-        "queries_before",
         "queue",
-        "queue_source",
         "repeats",
         "request",
         "responded",
-        "runs",
         "sampled",
         "scheme",
-        "seen",
-        "sites",
         "socket_info",
-        "span_id",
-        "stalls",
         "start",
-        "start_ns",
         "status",
-        "task",
-        "template",
         "thread_id",
-        "trace_id",
     )
 
     def __init__(self, agent: Any, method: str, scheme: str) -> None:
@@ -110,11 +86,8 @@ class RequestState:
         self.method = method
         self.scheme = scheme
         self.asynchronous = self.finished = self.sampled = False
-        self.below = NOTHING_BELOW
-        self.cache = self.db = self.db_pool = self._inner = self.middleware = self.template = 0.0
-        self.counted = self.hops = self.key = self.parent_id = self.queries_before = self.span_id = self.stalls = 0
-        self.start_ns = self.status = self.trace_id = 0
-        self.task: Any = 0
+        self._inner = self.queried = 0.0
+        self.key = self.status = 0
         self.cpu: float | None = None
         self.cpu_start: float | None = None
         self.end: float | None = None
@@ -122,15 +95,44 @@ class RequestState:
         self.pattern: str | None = None
         self.queries: list[QueryRecord] | None = None
         self.queue: float | None = None
-        self.queue_source = ""
         self.repeats: dict[Any, Any] | None = None
         self.request: Any = None
         self.responded: float | None = None
-        self.runs: dict[Any, int] | None = None
-        self.seen: tuple[float, float] | None = None
-        self.sites: dict[Any, Any] | None = None
         self.socket_info: bytes | None = None
         self.thread_id: int | None = None
+
+
+class RequestState(_Always):
+    """
+    What one request has done so far.
+
+    One object per request, shared by reference with every thread and task that works for it: a context variable
+    rebound inside a copied context would lose what it counted. *pattern* is Django's own pattern of the route; *key*
+    its place in the agent's table of requests; *queried* the seconds of its queries, kept apart from the other phases
+    because each query adds to them. What few requests need has its default in the class.
+    """
+
+    below: tuple[float, float] = NOTHING_BELOW
+    cache = 0.0
+    db = 0.0
+    db_pool = 0.0
+    hops = 0
+    middleware = 0.0
+    parent_id = 0
+    queries_before = 0
+    """Queries that a request which runs very many has handed over already."""
+    queue_source = ""
+    runs: dict[Any, int] | None = None
+    seen: tuple[float, float] | None = None
+    """When the watch last looked at its thread, and how long that had computed then."""
+    sites: dict[Any, Any] | None = None
+    span_id = 0
+    stalls = 0
+    start_ns = 0
+    task: Any = 0
+    """The identity of its asyncio task, or its greenlet."""
+    template = 0.0
+    trace_id = 0
 
     def join(self, traceparent: str) -> None:
         """Joins the caller's trace, and takes its decision whether spans are sent."""
@@ -150,31 +152,14 @@ class RequestState:
 
     @property
     def inner(self) -> float:
-        """Seconds of all inner phases so far. Queries are only noted when they end, and added up here."""
-        queries = self.queries
-        if queries is not None and len(queries) > self.counted:
-            self._count_queries(queries)
-        return self._inner
-
-    def _count_queries(self, queries: list[QueryRecord]) -> None:
-        """A query that an execute wrapper runs within another is noted before it, and is part of its time."""
-        noted, self.counted = queries[self.counted :], len(queries)
-        total, begun = 0.0, float("inf")
-        for query in reversed(noted):
-            if query[0] < begun:
-                total += min(query[1], begun) - query[0]
-                begun = query[0]
-        self.db += total
-        self._inner += total
+        """Seconds of all inner phases so far."""
+        return self._inner + self.queried
 
     def hand_over_queries(self, keep: int) -> list[QueryRecord]:
         """Takes all queries but the first *keep* off a request that runs very many."""
         held = self.queries or []
-        if len(held) > self.counted:
-            self._count_queries(held)
         taken = held[keep:]
         del held[keep:]
-        self.counted = len(held)
         self.queries_before += len(taken)
         return taken
 
@@ -194,6 +179,12 @@ class RequestState:
         own = elapsed - (self.inner - inner_before)
         if own > 0 and not self.finished:
             self.add(phase, own)
+
+    def phases(self) -> dict[str, float]:
+        """Seconds of the inner phases that took any."""
+        own = {phase: getattr(self, phase) for phase in INNER_PHASES}
+        own["db"] += self.queried
+        return {phase: seconds for phase, seconds in own.items() if seconds}
 
     def add(self, phase: str, seconds: float) -> None:
         """Counts seconds that are a phase's own."""

@@ -16,6 +16,10 @@ CPU_PERIOD_S: Final = 0.02
 Time between two requests whose processor time is measured. The clock of a thread is a system call at which the kernel
 likes to switch threads: read in every request it made threads wait for each other half as often again.
 """
+QUEUE_HEADERS: Final = frozenset(
+    ("CONTENT_LENGTH", "HTTP_EXPECT", "HTTP_TRANSFER_ENCODING", "HTTP_X_REQUEST_START", "HTTP_X_QUEUE_START")
+)
+"""With any of these the socket alone may not tell what a request waited."""
 
 
 def install() -> None:
@@ -68,19 +72,10 @@ def _begin(agent: Agent, request: Any) -> RequestState | None:
         state = RequestState(agent, environ["REQUEST_METHOD"], environ["wsgi.url_scheme"])
         state.request = request
         connection = environ.get("gunicorn.socket")
-        if (
-            connection is None
-            or "CONTENT_LENGTH" in environ
-            or "HTTP_EXPECT" in environ
-            or "HTTP_TRANSFER_ENCODING" in environ
-            or "HTTP_X_REQUEST_START" in environ
-            or "HTTP_X_QUEUE_START" in environ
-        ):
-            _measure_queue(agent, state, environ)
-        else:
+        if connection is not None and environ.keys().isdisjoint(QUEUE_HEADERS):
             state.socket_info = socket_info(connection)
-            if state.socket_info is None:
-                _measure_queue(agent, state, environ)
+        if state.socket_info is None:
+            _measure_queue(agent, state, environ)
         if "HTTP_TRACEPARENT" in environ:
             state.join(environ["HTTP_TRACEPARENT"])
         state.key = thread = get_ident()
