@@ -1,5 +1,8 @@
 import os
+import shutil
+import socket
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,7 @@ import pytest
 
 from tests import mariadb as mariadb_server
 from tests import postgres as database_server
-from tests.sink import Sink, serve
+from tests.sink import Sink, serve, until
 from tidemark_django import runtime
 from tidemark_django.agent import Agent
 from tidemark_django.config import Config
@@ -56,6 +59,35 @@ def postgres() -> Iterator[str]:
 def sqlite(tmp_path: Path) -> str:
     """Path of a database with 20 authors and a book of each."""
     return make_library(str(tmp_path / "library.sqlite3"))
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[str]:
+    """URL of a new Redis server."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("no redis-server")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen(
+        [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)],
+        stdout=subprocess.DEVNULL,
+    )
+
+    def answers() -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            return False
+        return True
+
+    try:
+        until(answers)
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        server.terminate()
+        server.wait(10)
 
 
 IDS = range(1, 21)

@@ -1,9 +1,4 @@
-import shutil
-import socket
-import subprocess
-from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 from websockets.sync.client import connect
@@ -12,35 +7,6 @@ from tests.serving import Running, running, uvicorn
 from tests.sink import Sink, mean, until
 
 HOP = "tidemark.channels.layer.hop.duration"
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[str]:
-    """URL of a new Redis server."""
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("no redis-server")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = subprocess.Popen(
-        [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)],
-        stdout=subprocess.DEVNULL,
-    )
-
-    def answers() -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            return False
-        return True
-
-    try:
-        until(answers)
-        yield f"redis://127.0.0.1:{port}/0"
-    finally:
-        server.terminate()
-        server.wait(10)
 
 
 def use_the_layer(server: Running) -> None:

@@ -31,6 +31,8 @@ if redis := os.environ.get("TEST_REDIS"):
 else:
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 3}}}
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+if redis:
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": redis}}
 
 DATABASES: dict[str, dict[str, object]] = {}
 if sqlite := os.environ.get("TEST_SQLITE"):
