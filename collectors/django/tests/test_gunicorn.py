@@ -3,6 +3,7 @@ import http.client
 import os
 import socket
 import subprocess
+import time
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -202,15 +203,18 @@ ASGI = "tests.project.asgi:application"
 def test_a_worker_that_is_given_up_says_what_it_was_doing(
     sink: Sink, command: list[str], view: str, line: str, name: str
 ) -> None:
-    command = [*command[:-1], "--timeout", "1", command[-1]]
+    command, waited = [*command[:-1], "--timeout", "1", command[-1]], list[float]()
     with running(command, sink, TIDEMARK_SLOW_REQUEST="60") as server:
 
         def told() -> list[dict[str, Any]]:
             """A blocked loop is told on its own. A worker that gets no core for a second is given up outside, too."""
+            asked = time.perf_counter()
             with contextlib.suppress(OSError, http.client.HTTPException):
                 server.get(f"/{view}/20000/")
+            waited.append(time.perf_counter() - asked)
             events = sink.events("tidemark.stall")
-            return [e for e in events if e["tidemark.resource.kind"] != "event_loop" and "http.route" in e]
+            told = [event for event in events if event.get("http.route", "").startswith(f"/{view}/")]
+            return [event for event in told if event["tidemark.resource.kind"] != "event_loop"]
 
         event = until(told, 90)[0]
         until(lambda: sink.points("tidemark.worker.timeouts"))
@@ -223,7 +227,8 @@ def test_a_worker_that_is_given_up_says_what_it_was_doing(
         assert event["code.line.number"] == line_of(view, line)
     assert 1 <= sum(point.value for point in sink.points("tidemark.worker.timeouts")) <= given_up
     assert event["tidemark.resource.name"] == name
-    assert event["tidemark.stall.duration"] > 1
+    # The worker's last sign of life, from which gunicorn counts, may be older than the request.
+    assert 0.1 < event["tidemark.stall.duration"] <= max(waited)
 
 
 def test_all_points_of_an_export_have_one_time(sink: Sink) -> None:

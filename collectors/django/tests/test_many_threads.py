@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections import Counter as Tally
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -99,6 +100,20 @@ def test_no_request_and_no_query_of_many_threads_is_lost(agent: Agent) -> None:
     assert len(routes) == MAX_ROUTES + 1
 
 
+def test_the_items_of_a_queue_can_be_read_while_many_threads_change_it() -> None:
+    queue: deque[int] = deque(range(30))
+
+    def turn() -> None:
+        for number in range(EACH):
+            queue.append(number)
+            queue.popleft()
+
+    def read() -> None:
+        assert 30 <= len(native.items_of(queue)) <= 30 + THREADS
+
+    in_threads(turn, read)
+
+
 def test_a_failure_is_counted_each_time_and_logged_once(agent: Agent, caplog: pytest.LogCaptureFixture) -> None:
     points: list[Point] = []
 
@@ -157,18 +172,22 @@ done = threading.Event()
 def down(depth):
     return down(depth - 1) if depth else 0
 
+begun = threading.Barrier(9)
+
 def work():
+    begun.wait()
     while not done.is_set():
         down(150)
 
 threads = [threading.Thread(target=work) for _ in range(8)]
 for thread in threads:
     thread.start()
+begun.wait()
 stacks = [frames.of_thread(thread.ident) for _ in range(int(sys.argv[1])) for thread in threads]
 done.set()
 for thread in threads:
     thread.join()
-print(sum(frames.name_of(code) in ("down", "work") for stack in stacks for code, _ in stack[-3:]) > len(stacks) / 2)
+print(all({"down", "work"} & {frames.name_of(code) for code, _ in stack} for stack in stacks))
 """
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from tests.serving import Running, gunicorn, running, uvicorn
 from tests.sink import Sink, quantile, until
+from tidemark_django.native import gil_enabled
 
 ASGI: Final = "tests.project.asgi:application"
 WSGI: Final = "tests.project.wsgi:application"
@@ -37,7 +38,9 @@ def counts_each_request_once(sink: Sink, server: Running, name: str) -> None:
     assert {point.resource["tidemark.server"] for point in sink.metrics} == {name}
     assert not sink.points("tidemark.agent.errors")
     assert not sink.points("tidemark.agent.adapter_errors")
-    assert sink.resource("wait", "gil", "process")
+    assert {point.resource["tidemark.gil"] for point in sink.metrics} == {"on" if gil_enabled() else "off"}
+    assert bool(sink.resource("wait", "gil", "process")) == gil_enabled()
+    assert bool(sink.points("tidemark.cpython.gil.switch_interval")) == gil_enabled()
 
 
 @pytest.mark.parametrize("name", ["gunicorn-sync", "gunicorn-gthread"])

@@ -89,7 +89,7 @@ class Exporter:
         if self._told:
             return
         self._told = True
-        waiting = self._queue.copy()
+        waiting = native.items_of(self._queue)
         unanswered = sum(batch.requests for batch in waiting if batch.doubtful)
         unsent = self._lost_requests + sum(batch.requests for batch in waiting) - unanswered
         if unsent or unanswered:

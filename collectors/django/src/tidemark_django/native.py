@@ -9,8 +9,12 @@ import contextlib
 import importlib
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final, TypeVar
+
+COPIES: Final = 1000
+Item = TypeVar("Item")
 
 
 def patched() -> bool:
@@ -55,6 +59,14 @@ def get_ident() -> int:
 def running_greenlet() -> Any:
     """The calling greenlet. Only where :func:`patched`."""
     return sys.modules["greenlet"].getcurrent()
+
+
+def items_of(queue: deque[Item]) -> list[Item]:
+    """A queue's items. Without the interpreter lock a copy fails when another thread changes the queue meanwhile."""
+    for _ in range(COPIES):
+        with contextlib.suppress(RuntimeError):
+            return list(queue)
+    return list(queue)
 
 
 class Event:

@@ -12,7 +12,7 @@ from typing import Any
 from tidemark_django import boot, frames, runtime, stalls
 from tidemark_django.agent import Agent
 from tidemark_django.identity import Server
-from tidemark_django.native import gil_enabled
+from tidemark_django.native import gil_enabled, items_of
 from tidemark_django.request import current_request
 from tidemark_django.saturation import Reading, Resource
 from tidemark_django.servers import listeners, slots
@@ -142,7 +142,7 @@ class ThreadPoolWatch:
         self._handled: set[int] | None = None if gil_enabled() else set()
         """Connections in a thread, where threads may not look at each other's frames."""
         self.resource = Resource(agent.registry, "thread_pool", "gunicorn-gthread", self._read)
-        self.resource.waiting_since = lambda: list(self._stamps.copy())
+        self.resource.waiting_since = lambda: items_of(self._stamps)
         self._wait = self.resource.wait
         self._wrap(worker, tells_wait=agent.unix_waits is not None)
         if self._handled is not None:
