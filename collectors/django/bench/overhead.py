@@ -5,7 +5,8 @@ instrumentation, in turns, median of the rounds; and what it costs the agent tha
 Needs wrk, which gets the last core for itself where there is taskset: the servers stay off it. Order matters on a warm
 machine, so they take turns, many times and shortly (AB, BA); only the ratios mean something. Each ratio has the
 interval that holds the median of such rounds with 95 %. The memory is the worker's resident memory with the agent
-less that of the bare one, after the load; the growth is that of the worker whose ingest is away,
+less that of the bare one, after the load; ``control`` is a second bare server, whose ratio to the first is the
+noise of the machine; the growth is that of the worker whose ingest is away,
 from the first round to the last.
 """
 
@@ -40,6 +41,7 @@ NOBODY = "http://127.0.0.1:9"
 ENVIRONMENTS = {
     "bare": {"TIDEMARK_DISABLED": "1"},
     "agent": {"TIDEMARK_EXPORT_INTERVAL": "10"},
+    "control": {"TIDEMARK_DISABLED": "1"},
     "otel": {"TIDEMARK_DISABLED": "1"},
     "up": {"TIDEMARK_EXPORT_INTERVAL": "1"},
     "away": {"TIDEMARK_EXPORT_INTERVAL": "1", "TIDEMARK_ENDPOINT": NOBODY},
@@ -184,7 +186,7 @@ def main() -> None:
     if PINNED:
         os.sched_setaffinity(0, CORES[:-1])
     noop = measure(target, "/", arguments.rounds, names)
-    five = measure(target, "/five/", arguments.rounds, names[:2])
+    five = measure(target, "/five/", arguments.rounds, ["bare", "agent", "control"])
     away = measure(target, "/", arguments.rounds, ["up", "away"])
     next(sink, None)
     summary: dict[str, object] = {
@@ -197,6 +199,10 @@ def main() -> None:
         "five_queries_rps_interval": five.rate_interval["agent"],
         "five_queries_cpu_ratio": five.cpu["agent"],
         "five_queries_cpu_interval": five.cpu_interval["agent"],
+        "five_queries_control_rps_ratio": five.rate["control"],
+        "five_queries_control_rps_interval": five.rate_interval["control"],
+        "five_queries_control_cpu_ratio": five.cpu["control"],
+        "five_queries_control_cpu_interval": five.cpu_interval["control"],
         "otel_noop_rps_ratio": noop.rate.get("otel"),
         "rss_bytes": noop.resident["agent"] - noop.resident["bare"],
         "unreachable_rps_ratio": away.rate["away"],
