@@ -69,7 +69,7 @@ describe.each(TEST_NODES)("the agent in somebody's process on Node %s", (version
       import { Worker } from "node:worker_threads";
       const worker = new Worker("require('node:worker_threads').parentPort.postMessage(1)", { eval: true });
       worker.on("message", () => setTimeout(() => console.log("done"), 1200));`;
-    const program = run({ code }, own.sink.url, { NODE_OPTIONS: `${how}=${preload}` }, []);
+    const program = run({ code }, own.sink.url, { NODE_OPTIONS: `${how}="${preload}"` }, []);
     expect(await program.ended).toEqual({ code: 0, signal: null });
     expect(program.output()).toEqual({ stdout: "done\n", stderr: "" });
     const instances = new Set(own.sink.points.map(({ resource }) => resource["service.instance.id"]));
