@@ -1,6 +1,30 @@
+/** Three shades of one hue; where a page shows several services of a runtime, its neighbours tell them apart. */
+export interface Hue {
+  readonly light: string;
+  readonly main: string;
+  readonly dark: string;
+  readonly neighbours?: readonly [Hue, Hue];
+}
+
 /** One hue family per runtime everywhere. Red and orange mean "over a threshold" and nothing else. */
-export const NODE = { light: "#96D98D", main: "#56A64B", dark: "#19730E" } as const;
-export const DJANGO = { light: "#8AB8FF", main: "#3274D9", dark: "#1250B0" } as const;
+export const NODE: Hue = {
+  light: "#96D98D",
+  main: "#56A64B",
+  dark: "#19730E",
+  neighbours: [
+    { light: "#7FD8C4", main: "#2BA58B", dark: "#0F7460" },
+    { light: "#D3DB7E", main: "#A3AE2A", dark: "#6F7812" },
+  ],
+};
+export const DJANGO: Hue = {
+  light: "#8AB8FF",
+  main: "#3274D9",
+  dark: "#1250B0",
+  neighbours: [
+    { light: "#7FD3E6", main: "#2A9DB8", dark: "#0E6E85" },
+    { light: "#B9ADF5", main: "#7C68DB", dark: "#4E3BAD" },
+  ],
+};
 
 /** Tidemark's own services: neither runtime's hue. */
 export const OWN = { light: "#CA95E5", main: "#8F5FD1", dark: "#5C2E91" } as const;
@@ -45,17 +69,29 @@ export const RESOURCE_DASHES: Readonly<Record<string, readonly number[]>> = {
   "/ (cpu|listen_queue) /": [2, 4],
 };
 
-/** Pages of one runtime: shades of its hue tell processes, quantiles and lanes apart; a capacity is grey. */
-export function shades(hue: { readonly light: string; readonly main: string; readonly dark: string }): SeriesColours {
+/** Last characters of the services that have the first and the second neighbour of their runtime's hue: a third of usual names each. */
+const NEIGHBOURS = ["[f-mst4-6]", "[b-dpru-z7-9]"];
+
+/**
+ * Pages of one runtime, whose series begin with the service: shades of its hue tell processes, quantiles and lanes apart, neighbours of the
+ * hue the services; a capacity is grey.
+ */
+export function shades(hue: Hue): SeriesColours {
+  const neighbours = (hue.neighbours ?? []).map((neighbour, i) => shadesOf(neighbour, `^\\S*${NEIGHBOURS[i]}`));
+  return Object.assign(shadesOf(hue), ...neighbours, { "/capacity/": "#8E8E8E" });
+}
+
+/** Of the services whose names match, or of all. */
+function shadesOf({ light, main, dark }: Hue, service?: string): SeriesColours {
+  const what = service === undefined ? "" : `${service} .*`;
   return {
-    "/./": hue.main,
-    "/[147ad]$/": hue.light,
-    "/[258be]$/": hue.dark,
-    "/p50/": hue.light,
-    "/p95/": hue.main,
-    "/p99/": hue.dark,
-    "/slow|waiting|asgi/": hue.light,
-    "/capacity/": "#8E8E8E",
+    [service === undefined ? "/./" : `/${service}( |$)/`]: main,
+    [`/${what}[147ad]$/`]: light,
+    [`/${what}[258be]$/`]: dark,
+    [`/${what}p50/`]: light,
+    [`/${what}p95/`]: main,
+    [`/${what}p99/`]: dark,
+    [`/${what}(slow|waiting|idle)/`]: light,
   };
 }
 
