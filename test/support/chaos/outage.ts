@@ -79,6 +79,8 @@ export async function outage({ directory, seconds, settings = {}, say }: OutageO
     await load.stop();
     await drained(pair);
     const drainSeconds = Math.round((performance.now() - back) / 1000);
+    // Metrics of its own would arrive in the middle of the comparison, in a table but not yet in its rollups.
+    await ingest.end("SIGTERM");
     const rows = await compareRows(pair.clickhouseUrl, load.ledgers);
     const rollups = await compareRollups(pair.clickhouseUrl);
     const fifth = (n: number) =>
