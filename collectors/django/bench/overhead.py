@@ -181,14 +181,12 @@ def main() -> None:
         names.append("otel")
     else:
         print("opentelemetry-instrumentation-django is not installed: not measured beside", file=sys.stderr)
-    sink = serve()
-    target = next(sink)
-    if PINNED:
-        os.sched_setaffinity(0, CORES[:-1])
-    noop = measure(target, "/", arguments.rounds, names)
-    five = measure(target, "/five/", arguments.rounds, ["bare", "agent", "control"])
-    away = measure(target, "/", arguments.rounds, ["up", "away"])
-    next(sink, None)
+    with contextlib.contextmanager(serve)() as target:
+        if PINNED:
+            os.sched_setaffinity(0, CORES[:-1])
+        noop = measure(target, "/", arguments.rounds, names)
+        five = measure(target, "/five/", arguments.rounds, ["bare", "agent", "control"])
+        away = measure(target, "/", arguments.rounds, ["up", "away"])
     summary: dict[str, object] = {
         "rounds": arguments.rounds,
         "noop_rps_ratio": noop.rate["agent"],

@@ -1,5 +1,6 @@
 """Real servers as child processes, and clients that measure what they wait."""
 
+import contextlib
 import http.client
 import os
 import signal
@@ -46,6 +47,15 @@ class Running:
             return response.status, body, time.perf_counter() - start
         finally:
             connection.close()
+
+    def get_behind_a_block(self) -> float:
+        """The seconds a client waited who came 0.2 s after one whose view blocks the loop for 0.6 s."""
+        blocker = threading.Thread(target=self.get, args=("/block/600/",))
+        blocker.start()
+        blocker.join(0.2)
+        waited = self.get("/")[2]
+        blocker.join()
+        return waited
 
     def hammer(
         self,
@@ -99,6 +109,7 @@ def running(command: list[str], sink: Sink | None, **environment: str) -> Iterat
             env=env,
             stdout=log,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     server = Running(port, process, output, path if any("{socket}" in part for part in command) else None)
 
@@ -120,6 +131,9 @@ def running(command: list[str], sink: Sink | None, **environment: str) -> Iterat
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        # Workers that their master left behind.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def gunicorn(*arguments: str) -> list[str]:

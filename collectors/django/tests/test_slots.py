@@ -1,7 +1,6 @@
 """Servers whose workers take requests from the listening socket: capacity, busy, the queue, and how long it is."""
 
 import socket
-import threading
 from collections.abc import Callable
 from typing import Final
 
@@ -144,11 +143,7 @@ def test_an_asgi_server_shows_its_loop_its_socket_and_who_stood_in_it_while_the_
         sink.metrics.clear()
 
         def ask_while_blocked() -> bool:
-            blocker = threading.Thread(target=server.get, args=("/block/600/",))
-            blocker.start()
-            blocker.join(0.2)
-            latencies.append(server.get("/")[2])
-            blocker.join()
+            latencies.append(server.get_behind_a_block())
             return latencies[-1] > 0.3
 
         until(ask_while_blocked)

@@ -2,7 +2,6 @@
 
 import os
 import socket
-import threading
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import fmean
@@ -74,11 +73,7 @@ def test_who_stood_before_a_blocked_loop_in_a_unix_socket_is_told(sink: Sink, co
         sink.metrics.clear()
 
         def ask_while_blocked() -> bool:
-            blocker = threading.Thread(target=server.get, args=("/block/600/",))
-            blocker.start()
-            blocker.join(0.2)
-            waits.append(server.get("/")[2])
-            blocker.join()
+            waits.append(server.get_behind_a_block())
             return waits[-1] > 0.3
 
         until(ask_while_blocked)

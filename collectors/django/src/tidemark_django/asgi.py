@@ -18,7 +18,6 @@ HEADERS: Final = frozenset(
 )
 SOCKET: Final = "tidemark.socket"
 """Key under which an adapter puts the client's socket into a scope."""
-LARGE_BODY_BYTES: Final = 65536
 
 
 def install() -> None:
@@ -131,7 +130,6 @@ def _is_at_once(scope: Scope, headers: dict[bytes, bytes]) -> bool:
 
     Not so for a large body, one in chunks or with ``Expect``, and for HTTP/2, where requests share a socket.
     """
-    length = headers.get(b"content-length", b"")
-    small = not length or (length.isdigit() and int(length) < LARGE_BODY_BYTES)
+    small = net.is_small(headers.get(b"content-length"))
     in_parts = b"expect" in headers or b"transfer-encoding" in headers
     return small and not in_parts and str(scope.get("http_version", "1.1")).startswith("1")

@@ -14,7 +14,6 @@ from tidemark_django import sock_diag
 TCP_INFO_BYTES: Final = 104
 UNACKED_OFFSET: Final = 24
 SACKED_OFFSET: Final = 28
-LAST_DATA_RECV: Final = struct.Struct("=52xI").unpack_from
 LAST_DATA_RECV_END: Final = 56
 STATE_AND_LAST_DATA_RECV: Final = struct.Struct("=B51xI")
 IPPROTO_TCP: Final = socket.IPPROTO_TCP
@@ -24,6 +23,7 @@ SO_MEMINFO: Final = 55
 MEMINFO_BYTES: Final = 36
 MEMINFO_DROPS_OFFSET: Final = 32
 MS_PER_S: Final = 1e3
+LARGE_BODY_BYTES: Final = 65536
 MAX_QUEUE_S: Final = 600.0
 MAX_QUEUE_MS: Final = MAX_QUEUE_S * MS_PER_S
 
@@ -99,10 +99,8 @@ def socket_info(connection: Any) -> bytes | None:
 
 def last_data_age(info: bytes | None) -> float | None:
     """Seconds between a connection's last bytes and its :func:`socket_info`."""
-    if info is None or len(info) < LAST_DATA_RECV_END or info[0] == TCP_LISTEN:
-        return None
-    seconds: float = LAST_DATA_RECV(info)[0] / MS_PER_S
-    return seconds if seconds <= MAX_QUEUE_S else None
+    ages = last_data_ages([info[:LAST_DATA_RECV_END]]) if info is not None else []
+    return ages[0] if ages else None
 
 
 def last_data_ages(infos: list[bytes]) -> list[float]:
@@ -113,6 +111,11 @@ def last_data_ages(infos: list[bytes]) -> list[float]:
         for state, milliseconds in STATE_AND_LAST_DATA_RECV.iter_unpack(told)
         if state != TCP_LISTEN and milliseconds <= MAX_QUEUE_MS
     ]
+
+
+def is_small(length: str | bytes | None) -> bool:
+    """Whether a body of this ``Content-Length`` came with the request's first bytes: then the last ones are its own."""
+    return not length or (length.isdigit() and int(length) < LARGE_BODY_BYTES)
 
 
 def since_last_data_between(server: Any, client: Any) -> float | None:

@@ -7,10 +7,9 @@ from typing import Any, Final
 from tidemark_django import boot, native, runtime
 from tidemark_django.agent import Agent
 from tidemark_django.http import finish
-from tidemark_django.net import since_header, since_last_data, socket_info
+from tidemark_django.net import is_small, since_header, since_last_data, socket_info
 from tidemark_django.request import SOCKET_SOURCE, RequestState, current_request
 
-LARGE_BODY_BYTES: Final = 65536
 CPU_PERIOD_S: Final = 0.02
 """
 Time between two requests whose processor time is measured. The clock of a thread is a system call at which the kernel
@@ -105,8 +104,7 @@ def _measure_queue(agent: Agent, state: RequestState, environ: dict[str, Any]) -
     header = environ.get("HTTP_X_REQUEST_START") or environ.get("HTTP_X_QUEUE_START")
     since_proxy = since_header(header, time()) if header else None
     connection = environ.get("gunicorn.socket")
-    length = environ.get("CONTENT_LENGTH")
-    small = not length or (length.isdigit() and int(length) < LARGE_BODY_BYTES)
+    small = is_small(environ.get("CONTENT_LENGTH"))
     if small and "HTTP_EXPECT" not in environ and "HTTP_TRANSFER_ENCODING" not in environ:
         if connection is not None:
             state.queue = since_last_data(connection)

@@ -154,18 +154,16 @@ class ThreadPoolWatch:
         stamps, record = self._stamps, self._wait.record
         stamp, oldest = stamps.append, stamps.popleft
 
+        def record_and_tell(waited: float) -> None:
+            record(waited)
+            own_queue_wait.set(waited)
+
+        note = record_and_tell if tells_wait else record
+
         @wraps(handle)
         def timed_handle(conn: Any) -> Any:
             if stamps:
-                record(perf_counter() - oldest())
-            return handle(conn)
-
-        @wraps(handle)
-        def telling_handle(conn: Any) -> Any:
-            if stamps:
-                waited = perf_counter() - oldest()
-                record(waited)
-                own_queue_wait.set(waited)
+                note(perf_counter() - oldest())
             return handle(conn)
 
         @wraps(enqueue)
@@ -173,7 +171,7 @@ class ThreadPoolWatch:
             stamp(perf_counter())
             enqueue(conn)
 
-        worker.handle = telling_handle if tells_wait else timed_handle
+        worker.handle = timed_handle
         worker.enqueue_req = stamped_enqueue
 
     def _busy(self) -> int:
