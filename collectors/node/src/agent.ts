@@ -30,6 +30,8 @@ import { type ActiveSpan, startTracing } from "./traces/tracing.ts";
 import { WebSockets } from "./websockets/websockets.ts";
 
 const EXIT_FLUSH_MS = 500;
+/** Node.js itself waits at the end for a session that is still connected, and prints that it does. */
+const EXIT_CAPTURE_MS = 2000;
 const WORKER_HEAP_MB = 64;
 /** V8 lets this part grow to 16 MB and more before it looks for garbage; what the worker makes is short-lived. */
 const WORKER_YOUNG_HEAP_MB = 1;
@@ -220,10 +222,12 @@ class AgentThread {
 
   /** A last export, while the process waits at most half a second; not at all when the last export failed. */
   flush(): void {
+    this.#control.ending = true; // first: a capture begins before it, and is seen here, or not at all
     const { ready, exportFailing, capturing } = this.#control;
     if (this.#worker === undefined || !ready || (exportFailing && !capturing)) return;
     this.post({ flush: true });
     this.#control.awaitFlush(EXIT_FLUSH_MS);
+    this.#control.awaitCaptured(EXIT_CAPTURE_MS);
   }
 
   stop(): void {
@@ -239,6 +243,7 @@ class AgentThread {
     if (this.#worker !== worker) return;
     this.#worker = undefined;
     this.#control.ready = false;
+    this.#control.capturing = false;
     const now = monotonicMs();
     this.#restarts = this.#restarts.filter((at) => now - at < RESTART_WINDOW_MS);
     if (this.#restarts.length >= MAX_RESTARTS) return;

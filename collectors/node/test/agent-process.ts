@@ -8,6 +8,8 @@ import { fileURLToPath } from "node:url";
 const REGISTER = new URL("../dist/register.js", import.meta.url).href;
 /** What runs a program under the agent. */
 export const PRELOAD = ["--import", REGISTER];
+/** The same for loaders of CommonJS. */
+export const REQUIRED = ["--require", fileURLToPath(new URL("../register.cjs", import.meta.url))];
 const POLL_MS = 25;
 const DEADLINE_MS = 60_000;
 

@@ -1,8 +1,8 @@
-import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { addressOf, PRELOAD, REGISTER_URL, TEST_NODES, until } from "./agent-process.ts";
+import { addressOf, PRELOAD, REGISTER_URL, REQUIRED, TEST_NODES, until } from "./agent-process.ts";
 import { eachTest } from "./each-test.ts";
 import { startSink } from "./otlp-sink.ts";
+import { expectSameWhileLoading } from "./processes/ending.ts";
 
 const UNREACHABLE = "http://127.0.0.1:9";
 
@@ -61,20 +61,23 @@ describe.each(TEST_NODES)("the agent in somebody's process on Node %s", (version
     }
   });
 
-  it.each([
-    ["--import", REGISTER_URL],
-    ["--require", fileURLToPath(new URL("../register.cjs", import.meta.url))],
-  ])("starts once under NODE_OPTIONS with %s, and not again in its own thread", async (how, preload) => {
-    const code = `
+  it.each([["--import", REGISTER_URL], REQUIRED])(
+    "starts once under NODE_OPTIONS with %s, and not again in its own thread",
+    async (how, preload) => {
+      const code = `
       import { Worker } from "node:worker_threads";
       const worker = new Worker("require('node:worker_threads').parentPort.postMessage(1)", { eval: true });
       worker.on("message", () => setTimeout(() => console.log("done"), 1200));`;
-    const program = run({ code }, own.sink.url, { NODE_OPTIONS: `${how}="${preload}"` }, []);
-    expect(await program.ended).toEqual({ code: 0, signal: null });
-    expect(program.output()).toEqual({ stdout: "done\n", stderr: "" });
-    const instances = new Set(own.sink.points.map(({ resource }) => resource["service.instance.id"]));
-    expect(instances.size).toBe(1);
-  });
+      const program = run({ code }, own.sink.url, { NODE_OPTIONS: `${how}="${preload}"` }, []);
+      expect(await program.ended).toEqual({ code: 0, signal: null });
+      expect(program.output()).toEqual({ stdout: "done\n", stderr: "" });
+      const instances = new Set(own.sink.points.map(({ resource }) => resource["service.instance.id"]));
+      expect(instances.size).toBe(1);
+    },
+  );
+
+  it("is not on the stack of what is thrown while a CommonJS file is loaded", () =>
+    expectSameWhileLoading(own.sink.url, node));
 
   it("is off with TIDEMARK_DISABLED, and with a setting that cannot be used", async () => {
     const wrong = 'tidemark: the agent is off: TIDEMARK_EXPORT_INTERVAL must be a number, got "soon"\n';

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { listenAsPostgres } from "../src/doctor/fake-postgres.ts";
 import { addressOf, until } from "./agent-process.ts";
 import { eachTest } from "./each-test.ts";
-import { expectToldAndSame, MAIN_ENDINGS } from "./processes/ending.ts";
+import { expectSameWhileLoading, expectToldAndSame, MAIN_ENDINGS } from "./processes/ending.ts";
 
 /** Releases that `setup.mjs test` installs beside the one that runs the tests, where the registry has them for this machine. */
 const RELEASES = [22, 24].map((release) => {
@@ -62,5 +62,10 @@ describe.each(RELEASES)("a service on Node $release", ({ release, program }) => 
   it.for(MAIN_ENDINGS)("%s a program has told everything, and ends as without the agent", async (ending, context) => {
     if (missing !== undefined) return context.skip(missing);
     await expectToldAndSame(ending, program);
+  });
+
+  it("is not on the stack of what is thrown while a CommonJS file is loaded", async (context) => {
+    if (missing !== undefined) return context.skip(missing);
+    await expectSameWhileLoading(own.sink.url, program);
   });
 });

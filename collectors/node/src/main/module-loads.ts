@@ -5,65 +5,82 @@ import type { Control } from "../shared/control.ts";
 // biome-ignore lint/suspicious/noExplicitAny: a module's functions are wrapped as they are
 export type AnyFunction = (this: any, ...parameters: any[]) => any;
 
+const PACKAGES = `${sep}node_modules${sep}`;
 const OWN_KINDS = new Set([".js", ".json", ".node"]);
 /** Name of the function that Node.js 22.18 and 24 load TypeScript with. */
 const OWN_TYPESCRIPT = "loadTS";
 
 /** A CommonJS file of a package that the agent waits for. */
 export interface AwaitedFile {
-  /** Package whose file asks for it. */
+  /** Package it is part of. */
   readonly within: string;
-  /** Last part of what is asked for, without `.js`: `connection` for `require("./base/connection.js")`. */
+  /** Its name without `.js`: `connection` for `lib/base/connection.js`. For an `index.js` that of its folder. */
   readonly file: string;
-  /** Called with what the file exports, each time it is asked for. */
-  loaded(exports: unknown): void;
+  /** Called with what the file exports, and its path, once it has run. */
+  loaded(exports: unknown, path: string): void;
+}
+
+/** Gives what a file of a package is to export instead of what it exports. `inPackage` is its path in the package's folder. */
+export type Replace = (exports: unknown, file: { readonly folder: string; readonly inPackage: string }) => unknown;
+
+/** What Node.js makes of each CommonJS file, just before it runs it. */
+interface LoadedModule {
+  readonly id?: unknown;
+  exports: unknown;
+}
+interface PackageFile {
+  readonly name: string;
+  readonly folder: string;
+  readonly inPackage: string;
 }
 
 /**
- * Sees each module that `require` loads, from an application of CommonJS or of ES modules: packages reach their own
- * CommonJS files by `require` in both. Most calls cost one look-up in a map.
+ * Sees each CommonJS file that is loaded, by `require` or by `import`. Nothing of it is on the stack while a file runs,
+ * so that what is thrown meanwhile has the stack that it would have without the agent: the files are seen where
+ * Node.js notes of a new module that it is not `loaded` yet, and those that are waited for where it notes that they are.
  */
 export class ModuleLoads {
   readonly #control: Control;
-  readonly #files = new Map<string, { readonly folder: string; readonly loaded: (exports: unknown) => void }[]>();
-  readonly #packages = new Map<string, (from: string | undefined) => void>();
+  readonly #files = new Map<string, AwaitedFile[]>();
+  readonly #packages = new Map<string, (path: string) => void>();
+  readonly #replacements = new Map<string, Replace[]>();
   #beforeCompilation: (() => void) | undefined;
 
   constructor(control: Control) {
     this.#control = control;
   }
 
-  awaitFile({ within, file, loaded }: AwaitedFile): void {
-    const others = this.#files.get(file) ?? [];
-    others.push({ folder: [`${sep}node_modules`, ...within.split("/"), ""].join(sep), loaded });
-    this.#files.set(file, others);
+  awaitFile(file: AwaitedFile): void {
+    this.#files.set(file.within, [...(this.#files.get(file.within) ?? []), file]);
   }
 
-  /** Calls once, before the package's first file is loaded, with the path of the file that asks for it. */
-  beforePackage(name: string, call: (from: string | undefined) => void): void {
+  /** Calls once, before the package's first file is loaded, with the path of that file. */
+  beforePackage(name: string, call: (path: string) => void): void {
     this.#packages.set(name, call);
   }
 
-  /** Calls once, before the next module is loaded after something has set up a loader that compiles files. */
+  /** Has the files of a package export something else, from the next one on that is loaded. */
+  replaceExports(name: string, replace: Replace): void {
+    this.#replacements.set(name, [...(this.#replacements.get(name) ?? []), replace]);
+  }
+
+  /** Calls once, before the next file is loaded after something has set up a loader that compiles files. */
   beforeCompilation(call: () => void): void {
     this.#beforeCompilation = call;
   }
 
   /** Starts to look; returns a function that stops it. */
   start(): () => void {
-    const loader = Module as unknown as { _load: AnyFunction };
-    const load = loader._load;
     const loads = this;
-    const patched: AnyFunction = function (request: string, parent, ...rest) {
-      loads.#quietly(() => loads.#before(request, parent?.filename));
-      const exports = load.call(this, request, parent, ...rest);
-      loads.#quietly(() => loads.#after(request, parent?.filename, exports));
-      return exports;
-    };
-    loader._load = patched;
-    return () => {
-      if (loader._load === patched) loader._load = load;
-    };
+    const prototype = Module.prototype as { loaded?: unknown };
+    Object.defineProperty(prototype, NOTE, {
+      configurable: true,
+      set(this: LoadedModule, loaded: unknown) {
+        note(this, loaded);
+        loads.#quietly(() => loads.#begins(this));
+      },
+    });
+    return () => void delete prototype[NOTE];
   }
 
   #quietly(body: () => void): void {
@@ -74,25 +91,54 @@ export class ModuleLoads {
     }
   }
 
-  #before(request: string, from: string | undefined): void {
+  #begins(module: LoadedModule): void {
     if (this.#beforeCompilation !== undefined && hasCompiler()) {
       this.#beforeCompilation();
       this.#beforeCompilation = undefined;
     }
-    if (this.#packages.size === 0 || request.startsWith(".")) return;
-    const name = packageOf(request);
-    const call = this.#packages.get(name);
-    if (call === undefined) return;
-    this.#packages.delete(name);
-    call(from);
+    const path = module.id;
+    const file = typeof path === "string" ? packageFile(path) : undefined;
+    if (file === undefined) return;
+    const call = this.#packages.get(file.name);
+    this.#packages.delete(file.name);
+    if (call !== undefined) this.#quietly(() => call(path as string));
+    if (this.#files.has(file.name) || this.#replacements.has(file.name)) this.#await(module, path as string, file);
   }
 
-  #after(request: string, from: string | undefined, exports: unknown): void {
-    const last = request.slice(request.lastIndexOf("/") + 1);
-    const awaited = this.#files.get(last.endsWith(".js") ? last.slice(0, -3) : last);
-    if (awaited === undefined || from === undefined) return;
-    for (const { folder, loaded } of awaited) if (from.includes(folder)) loaded(exports);
+  #await(module: LoadedModule, path: string, file: PackageFile): void {
+    let present: unknown = false;
+    Object.defineProperty(module, NOTE, {
+      configurable: true,
+      enumerable: true,
+      get: () => present,
+      set: (loaded: unknown) => {
+        present = loaded;
+        if (loaded !== true) return;
+        note(module, loaded);
+        this.#quietly(() => this.#ended(module, path, file));
+      },
+    });
   }
+
+  #ended(module: LoadedModule, path: string, { name, folder, inPackage }: PackageFile): void {
+    const last = lastName(path);
+    for (const { file, loaded } of this.#files.get(name) ?? []) {
+      if (file === last) this.#quietly(() => loaded(module.exports, path));
+    }
+    for (const replace of this.#replacements.get(name) ?? []) {
+      this.#quietly(() => {
+        module.exports = replace(module.exports, { folder, inPackage });
+      });
+    }
+  }
+}
+
+/** Where Node.js notes whether a module's file has run. Source: its documentation, `module.loaded`. */
+const NOTE = "loaded";
+
+/** As Node.js itself notes it. */
+function note(module: LoadedModule, loaded: unknown): void {
+  Object.defineProperty(module, NOTE, { value: loaded, writable: true, enumerable: true, configurable: true });
 }
 
 /** Whether files of other kinds than Node's own may be required. Those of TypeScript keep their lines under Node itself. */
@@ -102,12 +148,25 @@ function hasCompiler(): boolean {
   return false;
 }
 
-/** `@nestjs/core` of `@nestjs/core/router` and of a path below `node_modules`. */
-function packageOf(request: string): string {
-  const folder = `node_modules${sep}`;
-  const at = request.lastIndexOf(folder);
-  const parts = (at < 0 ? request : request.slice(at + folder.length)).split(at < 0 ? "/" : sep);
-  return parts[0]?.startsWith("@") === true ? `${parts[0]}/${parts[1]}` : (parts[0] ?? "");
+/** Of a path below `node_modules`: `@nestjs/core`, its folder, and `router/index.js` in it. */
+function packageFile(path: string): PackageFile | undefined {
+  const at = path.lastIndexOf(PACKAGES);
+  if (at < 0) return undefined;
+  const begin = at + PACKAGES.length;
+  let end = path.indexOf(sep, begin);
+  if (path[begin] === "@" && end > 0) end = path.indexOf(sep, end + 1);
+  if (end < 0) return undefined;
+  const name = path.slice(begin, end);
+  return {
+    name: sep === "/" ? name : name.replace(sep, "/"),
+    folder: path.slice(0, end),
+    inPackage: path.slice(end + 1),
+  };
+}
+
+function lastName(path: string): string {
+  const named = path.replace(/\.js$/, "").replace(/[\\/]index$/, "");
+  return named.slice(named.lastIndexOf(sep) + 1);
 }
 
 const kWrapped = Symbol.for("tidemark.wrapped");

@@ -21,6 +21,7 @@ const ERRORS = 9;
 const DROPPED_SERIES = 10;
 const CAPTURING = 11;
 const INSPECTED = 12;
+const ENDING = 13;
 const SEQUENCES = 16;
 
 const TICK_MS = 0;
@@ -68,12 +69,24 @@ export class Control {
   set exportFailing(value: boolean) {
     Atomics.store(this.#ints, EXPORT_FAILING, value ? 1 : 0);
   }
-  /** Whether an inspector session is connected to the application's thread. */
+  /** Whether an inspector session is connected to the application's thread, or about to be. */
   get capturing(): boolean {
     return Atomics.load(this.#ints, CAPTURING) === 1;
   }
   set capturing(value: boolean) {
     Atomics.store(this.#ints, CAPTURING, value ? 1 : 0);
+    if (!value) Atomics.notify(this.#ints, CAPTURING);
+  }
+  /** Blocks the caller while a session is connected, at most `timeoutMs`. */
+  awaitCaptured(timeoutMs: number): void {
+    Atomics.wait(this.#ints, CAPTURING, 1, timeoutMs);
+  }
+  /** Whether the process is about to end: from then on no session may be connected. */
+  get ending(): boolean {
+    return Atomics.load(this.#ints, ENDING) === 1;
+  }
+  set ending(value: boolean) {
+    Atomics.store(this.#ints, ENDING, value ? 1 : 0);
   }
   /** Whether somebody may be debugging the process. */
   get inspected(): boolean {

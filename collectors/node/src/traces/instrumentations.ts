@@ -1,14 +1,16 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { createRequire } from "node:module";
+import { join } from "node:path";
 import type { Instrumentation } from "@opentelemetry/instrumentation";
 import type { Guard } from "../main/guard.ts";
 import type { ModuleLoads } from "../main/module-loads.ts";
+import { withoutRequireHook } from "./loaded-files.ts";
 
 // OpenTelemetry's packages are CommonJS, and each is loaded only when the application loads what it is for.
 const require = createRequire(import.meta.url);
 
-/** Makes the instrumentation of a package; undefined where there is none. `from` is the file that asks for the package. */
-type Make = (from: string | undefined) => Instrumentation | undefined;
+/** Makes the instrumentation of a package; undefined where there is none. `file` is the first one of the package. */
+type Make = (file: string) => Instrumentation | undefined;
 
 /** Values are left out where the span is made; `plain` in `trace-keeper.ts` takes out what is left of them. */
 const commandOnly = (command: string): string => command;
@@ -59,28 +61,28 @@ const MAKERS: Readonly<Record<string, Make>> = {
       require("@opentelemetry/instrumentation-redis") as typeof import("@opentelemetry/instrumentation-redis");
     return new RedisInstrumentation({ requireParentSpan: true, dbStatementSerializer: commandOnly });
   },
-  "@prisma/client": (from) => {
-    const path = optional("@prisma/instrumentation", from);
+  "@prisma/client": (file) => {
+    const path = optional("@prisma/instrumentation", file);
     if (path === undefined) return undefined;
     const { PrismaInstrumentation } = require(path) as { PrismaInstrumentation: new () => Instrumentation };
     return new PrismaInstrumentation();
   },
 };
 
-/** Where the application has a package that it may bring, in the version it needs; undefined where it does not. */
-function optional(name: string, from: string | undefined): string | undefined {
-  try {
-    return createRequire(from ?? import.meta.url).resolve(name);
-  } catch {
-    return undefined;
+/**
+ * Where the application has a package that it may bring, in the version it needs; undefined where it does not. It is
+ * looked for from `file`, then from the program and the working directory, as some package managers keep packages apart.
+ */
+function optional(name: string, file: string): string | undefined {
+  for (const from of [file, process.argv[1], join(process.cwd(), "package.json")]) {
+    try {
+      if (from !== undefined) return createRequire(from).resolve(name);
+    } catch {
+      // not there
+    }
   }
+  return undefined;
 }
-
-/** Modules whose imports are intercepted; all others load as ever. */
-export const TRACED = [
-  ...["http", "https", "node:http", "node:https"],
-  ...["express", "koa", "fastify", "@nestjs/core", "pg", "pg-pool", "mysql2", "mongodb", "ioredis", "@redis/client"],
-];
 
 /**
  * Loads OpenTelemetry's instrumentation of a package just before the application loads the package, so that nothing
@@ -89,8 +91,8 @@ export const TRACED = [
 export function followPackages(loads: ModuleLoads, guard: Guard): () => void {
   const loaded: Instrumentation[] = [];
   for (const [name, make] of Object.entries(MAKERS)) {
-    loads.beforePackage(name, (from) => {
-      const instrumentation = make(from);
+    loads.beforePackage(name, (file) => {
+      const instrumentation = withoutRequireHook(loads, () => make(file));
       if (instrumentation !== undefined) loaded.push(instrumentation);
     });
   }

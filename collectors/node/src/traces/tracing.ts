@@ -6,7 +6,8 @@ import type { ModuleLoads } from "../main/module-loads.ts";
 import type { RequestContexts, RequestEnd } from "../main/request-context.ts";
 import type { AgentOptions } from "../options.ts";
 import type { PlainSpan } from "../shared/span.ts";
-import { followPackages, TRACED } from "./instrumentations.ts";
+import { followPackages } from "./instrumentations.ts";
+import { withoutRequireHook } from "./loaded-files.ts";
 import { RequestSpans, sharedContextManager } from "./request-tracing.ts";
 import { recordingSampler, TraceKeeper } from "./trace-keeper.ts";
 
@@ -31,7 +32,6 @@ export function startTracing(
   guard: Guard,
   send: (spans: PlainSpan[]) => void,
 ): { stop(): void; activeSpan: ActiveSpan } {
-  interceptImports();
   const api = require("@opentelemetry/api") as typeof import("@opentelemetry/api");
   const hooks = require("@opentelemetry/context-async-hooks") as typeof import("@opentelemetry/context-async-hooks");
   const { NodeSDK } = require("@opentelemetry/sdk-node") as typeof import("@opentelemetry/sdk-node");
@@ -39,6 +39,10 @@ export function startTracing(
   const { HttpInstrumentation } =
     require("@opentelemetry/instrumentation-http") as typeof import("@opentelemetry/instrumentation-http");
   const keeper = new TraceKeeper(options.traceRatio, requestAttributes(), send);
+  const outgoing = withoutRequireHook(
+    loads,
+    () => new HttpInstrumentation({ disableIncomingRequestInstrumentation: true, requireParentforOutgoingSpans: true }),
+  );
   const sdk = new NodeSDK({
     autoDetectResources: false,
     resource: resourceFromAttributes({ ...identity }),
@@ -47,13 +51,10 @@ export function startTracing(
     spanProcessors: [keeper],
     metricReaders: [],
     logRecordProcessors: [],
-    instrumentations: [
-      new HttpInstrumentation({ disableIncomingRequestInstrumentation: true, requireParentforOutgoingSpans: true }),
-    ],
+    instrumentations: [outgoing],
   });
   sdk.start();
-  // Patched now, and told to ES modules that import single functions of them.
-  for (const name of ["node:http", "node:https"]) require(name);
+  // For ES modules that import single functions of what is patched.
   Module.syncBuiltinESMExports();
   contexts.tracing = new RequestSpans(api, keeper);
   const stopPackages = followPackages(loads, guard);
@@ -84,17 +85,4 @@ function requestAttributes(): (end: RequestEnd) => Attributes {
     ...(status !== undefined && status >= SERVER_ERROR_STATUS ? { "error.type": String(status) } : {}),
     ...(route === undefined ? {} : { "http.route": route }),
   });
-}
-
-/** For ES modules: in this thread where Node can, else by Node's own loader thread. */
-function interceptImports(): void {
-  const { supportsSyncHooks } = require("import-in-the-middle/supports-sync-hooks.mjs") as {
-    supportsSyncHooks(): boolean;
-  };
-  if (supportsSyncHooks()) {
-    const { register } = require("import-in-the-middle/register-hooks.mjs") as {
-      register(options: { include: string[] }): void;
-    };
-    register({ include: TRACED });
-  } else Module.register("import-in-the-middle/hook.mjs", import.meta.url, { data: { include: TRACED } });
 }

@@ -64,13 +64,18 @@ export class MainStack {
   }
 
   #connect(): Session | undefined {
+    this.#control.capturing = true;
+    if (this.#control.ending) {
+      this.#control.capturing = false;
+      return undefined;
+    }
     try {
       const session = new Session();
       session.connectToMainThread();
-      this.#control.capturing = true;
       this.#session = session;
       return session;
     } catch {
+      this.#control.capturing = false;
       this.#forbidden = true;
       this.#refused();
       return undefined;

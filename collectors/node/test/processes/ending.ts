@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import { PRELOAD, runWithAgent } from "../agent-process.ts";
+import { PRELOAD, REQUIRED, runWithAgent } from "../agent-process.ts";
 import { startSink } from "../otlp-sink.ts";
 
 /** A way in which a program ends: what it does, and its settings. */
@@ -73,5 +73,25 @@ export async function expectToldAndSame([how, ending, settings]: Ending, node: s
     expect(starts, how).toEqual(intervals.slice(0, -1).map(({ timeMs }) => timeMs));
   } finally {
     await sink.close();
+  }
+}
+
+/** Programs that end while a CommonJS file is loaded, after they have shown what Node.js knows of their files. */
+const LOADING = ["loading/throws.cjs", "loading/misses.cjs"];
+/** Any `--import` has Node.js load the first file in another way. */
+const OTHER_PRELOAD = ["--import", "data:text/javascript,"];
+
+/** Runs them with and without the agent, all of its tiers: what is printed is the same, the stack included. */
+export async function expectSameWhileLoading(sinkUrl: string, node: string): Promise<void> {
+  for (const script of LOADING) {
+    const [under, without, required, bare] = await Promise.all(
+      [PRELOAD, OTHER_PRELOAD, REQUIRED, []].map(async (preload) => {
+        const program = runWithAgent(script, sinkUrl, {}, preload, node);
+        return { ...(await program.ended), ...program.output() };
+      }),
+    );
+    expect(under, script).toEqual(without);
+    expect(required, script).toEqual(bare);
+    expect(bare).toMatchObject({ code: 1, stderr: expect.stringMatching(/\.cjs/) });
   }
 }

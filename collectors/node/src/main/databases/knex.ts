@@ -1,3 +1,4 @@
+import { createRequire } from "node:module";
 import { type DriverParts, tellAsked } from "./driver.ts";
 import { type PoolKind, timeAcquire } from "./pool.ts";
 
@@ -34,13 +35,11 @@ export function followKnex(parts: DriverParts): void {
   loads.awaitFile({
     within: "knex",
     file: "client",
-    loaded: (client) => tellAsked(client, ["queryBuilder", "raw"], parts),
-  });
-  loads.awaitFile({
-    within: "knex",
-    file: "tarn",
-    loaded: (exports) => {
-      if (timeAcquire(exports, pools, tarnPool, ({ promise }: PendingAcquire) => promise)) contexts.enabled = true;
+    loaded: (client, path) => {
+      tellAsked(client, ["queryBuilder", "raw"], parts);
+      // Its own pool, which this file has loaded; others may use another one of that package.
+      const tarn: unknown = createRequire(path)("tarn");
+      if (timeAcquire(tarn, pools, tarnPool, ({ promise }: PendingAcquire) => promise)) contexts.enabled = true;
     },
   });
 }

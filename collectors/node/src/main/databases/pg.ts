@@ -52,7 +52,7 @@ export function followPg(parts: DriverParts): void {
     },
   });
   loads.awaitFile({
-    within: "pg",
+    within: "pg-pool",
     file: "pg-pool",
     loaded: (pool) => {
       if (wrapMethod(pool, "connect", (connect) => timedConnect(connect, parts))) contexts.enabled = true;

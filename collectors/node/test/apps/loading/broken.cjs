@@ -1,0 +1,2 @@
+console.log(Object.getOwnPropertyDescriptors(module));
+require("./worse.cjs");

@@ -1,0 +1,2 @@
+console.log(module);
+throw new Error("mine");
