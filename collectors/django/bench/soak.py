@@ -7,7 +7,6 @@ import argparse
 import http.client
 import json
 import re
-import socket
 import statistics
 import sys
 import threading
@@ -23,6 +22,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 
+from tests.daemons import free_port
 from tests.serving import Running, gunicorn, running
 from tests.sink import Sink, listen
 
@@ -149,9 +149,7 @@ def soak(
     requests: int, urls: int, recycle: int, period: float, *options: str, at_most: float = float("inf")
 ) -> dict[str, Any]:
     """Runs it, with more *options* of gunicorn, and ends after *at_most* seconds; the figures."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        totals = Totals(port=probe.getsockname()[1])
+    totals = Totals(port=free_port())
     command = gunicorn(
         *("--worker-class", "gthread", "--threads", "4", "--workers", str(WORKERS)),
         *("--max-requests", str(recycle), "--max-requests-jitter", str(recycle // 10)),

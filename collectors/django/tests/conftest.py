@@ -1,8 +1,5 @@
 import os
-import shutil
-import socket
 import sqlite3
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +9,11 @@ import pymysql
 import pytest
 
 from tests import mariadb as mariadb_server
+from tests import memcached as memcached_server
 from tests import postgres as database_server
-from tests.sink import Sink, serve, until
+from tests.daemons import daemon_on_a_port, installed
+from tests.memcached import Memcached
+from tests.sink import Sink, serve
 from tidemark_django import runtime
 from tidemark_django.agent import Agent
 from tidemark_django.config import Config
@@ -62,32 +62,18 @@ def sqlite(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def redis(tmp_path: Path) -> Iterator[str]:
+def redis() -> Iterator[str]:
     """URL of a new Redis server."""
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("no redis-server")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = subprocess.Popen(
-        [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)],
-        stdout=subprocess.DEVNULL,
-    )
-
-    def answers() -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            return False
-        return True
-
-    try:
-        until(answers)
+    program = installed("redis-server")
+    with daemon_on_a_port([program, "--port", "{port}", "--bind", "127.0.0.1", "--save", ""]) as port:
         yield f"redis://127.0.0.1:{port}/0"
-    finally:
-        server.terminate()
-        server.wait(10)
+
+
+@pytest.fixture
+def memcached() -> Iterator[Memcached]:
+    """A new memcached."""
+    with memcached_server.serve() as server:
+        yield server
 
 
 IDS = range(1, 21)

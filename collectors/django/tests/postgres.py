@@ -2,16 +2,14 @@ import glob
 import os
 import pwd
 import shutil
-import socket
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 
+from tests.daemons import daemon, free_port, new_folder
 from tests.serving import ROOT
-from tests.sink import until
 
 
 def binaries() -> str:
@@ -32,45 +30,32 @@ def serve() -> Iterator[str]:
     if given:
         yield given
         return
-    folder = tempfile.mkdtemp(prefix="tidemark-pg-")
-    user = None
-    if os.geteuid() == 0:
-        # PostgreSQL refuses to run as root.
-        user = pwd.getpwnam("nobody").pw_uid
-        os.chown(folder, user, -1)
-    programs = binaries()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    data = os.path.join(folder, "data")
-    subprocess.run(
-        [f"{programs}/initdb", "-D", data, "-U", "tidemark", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"],
-        check=True,
-        capture_output=True,
-        user=user,
-        cwd=folder,
-    )
-    server = subprocess.Popen(
-        [f"{programs}/postgres", "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", folder, "-F"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        user=user,
-        cwd=folder,
-    )
+    # PostgreSQL refuses to run as root.
+    user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
+    programs, port = binaries(), free_port()
     url = f"postgresql://tidemark@127.0.0.1:{port}/postgres"
-
-    def answers() -> bool:
-        assert server.poll() is None
-        try:
-            psycopg.connect(url, connect_timeout=2).close()
-        except psycopg.OperationalError:
-            return False
-        return True
-
-    try:
-        until(answers, 30)
-        yield url
-    finally:
-        server.terminate()
-        server.wait(15)
-        shutil.rmtree(folder, ignore_errors=True)
+    with new_folder(user) as folder:
+        data = f"{folder}/data"
+        subprocess.run(
+            [
+                f"{programs}/initdb",
+                "-D",
+                data,
+                "-U",
+                "tidemark",
+                "-A",
+                "trust",
+                "--no-sync",
+                "-E",
+                "UTF8",
+                "--locale=C",
+            ],
+            check=True,
+            capture_output=True,
+            user=user,
+            cwd=folder,
+        )
+        command = [f"{programs}/postgres", "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", str(folder), "-F"]
+        connect = lambda: psycopg.connect(url, connect_timeout=2)  # noqa: E731
+        with daemon(command, folder, connect, psycopg.OperationalError, user):
+            yield url

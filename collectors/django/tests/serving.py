@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 
+from tests.daemons import free_port
 from tests.sink import Sink, until
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -87,9 +88,7 @@ def running(command: list[str], sink: Sink | None, **environment: str) -> Iterat
 
     ``{port}`` in the command becomes a free port, ``{socket}`` the path of a Unix socket.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     folder = tempfile.mkdtemp(prefix="tidemark-test-")
     output, path = Path(folder, "output.log"), str(Path(folder, "web.sock"))
     env = {key: value for key, value in os.environ.items() if not key.startswith(("TIDEMARK_", "OTEL_", "TEST_"))}

@@ -86,21 +86,6 @@ def test_the_phases_of_a_request_add_up_to_its_duration(sink: Sink, sqlite: str)
     assert sink.spans == []
 
 
-@pytest.mark.parametrize("backend", ["LocMemCache", "RedisCache"])
-def test_cache_hits_and_misses(sink: Sink, request: pytest.FixtureRequest, backend: str) -> None:
-    environment = {"TEST_REDIS": request.getfixturevalue("redis")} if backend == "RedisCache" else {}
-    with running(gunicorn(), sink, **environment) as server:
-        for _ in range(3):
-            server.get("/cached/key/")
-        server.stop()
-    alias = {"tidemark__cache__alias": "default"}
-    assert sum(point.value for point in sink.points("tidemark.cache.misses", **alias)) == 1
-    assert sum(point.value for point in sink.points("tidemark.cache.hits", **alias)) == 2
-    durations = sink.points("tidemark.cache.operation.duration")
-    assert {point.attributes["tidemark.cache.operation"] for point in durations} == {"get", "set"}
-    assert {point.attributes["tidemark.cache.backend"].rsplit(".", 1)[-1] for point in durations} == {backend}
-
-
 @pytest.mark.measured
 def test_a_streamed_body_is_part_of_the_request(sink: Sink) -> None:
     with running(GTHREAD, sink) as server:

@@ -1,11 +1,11 @@
 """Servers whose workers take requests from the listening socket: capacity, busy, the queue, and how long it is."""
 
-import socket
 from collections.abc import Callable
 from typing import Final
 
 import pytest
 
+from tests.daemons import free_port
 from tests.serving import gunicorn, running
 from tests.sink import Sink, mean, until
 from tests.test_servers import ASGI, SERVERS, WSGI, counts_each_request_once
@@ -15,13 +15,6 @@ ROUTE: Final = {"http__route": "/sleep/<int:milliseconds>/"}
 THREADS: Final = 4
 UWSGI: Final = [*SERVERS["uwsgi"], "--threads", str(THREADS), "--listen", "64"]
 GRANIAN: Final = [*SERVERS["granian"], "--blocking-threads", str(THREADS)]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def queue_and_service_are_the_latency(sink: Sink, latencies: list[float], tolerance: float = 0.1) -> None:

@@ -781,9 +781,9 @@ const django: readonly Metric[] = [
     name: "tidemark.cache.operation.duration",
     instrument: "exponential_histogram",
     unit: "s",
-    attributes: [...CACHE, "tidemark.cache.operation"],
+    attributes: [...CACHE, "tidemark.cache.operation", "error.type"],
     runtimes: DJANGO,
-    brief: "Duration of cache operations.",
+    brief: "Duration of cache operations; of those that failed with the exception's name.",
     source: "Wrapped cache back ends.",
   },
   {

@@ -58,11 +58,13 @@ def _timed(operation: str, method: Callable[..., Any]) -> Callable[..., Any]:
             args, kwargs, default = _own_default(args, kwargs)
         start = perf_counter()
         _inside.depth += 1
-        done = False
+        failure: tuple[tuple[str, str], ...] = ()
         result: Any = None
         try:
             result = method(self, *args, **kwargs)
-            done = True
+        except BaseException as error:
+            failure = ((semconv.ERROR_TYPE, type(error).__name__),)
+            raise
         finally:
             _inside.depth -= 1
             elapsed = perf_counter() - start
@@ -71,15 +73,14 @@ def _timed(operation: str, method: Callable[..., Any]) -> Callable[..., Any]:
                     (semconv.TIDEMARK_CACHE_ALIAS, getattr(self, "_tidemark_alias", "default")),
                     (semconv.TIDEMARK_CACHE_BACKEND, type(self).__name__),
                 )
-                agent.histogram(
-                    "tidemark.cache.operation.duration", *where, (semconv.TIDEMARK_CACHE_OPERATION, operation)
-                ).record(elapsed)
+                what = (semconv.TIDEMARK_CACHE_OPERATION, operation)
+                agent.histogram("tidemark.cache.operation.duration", *where, what, *failure).record(elapsed)
                 if state is not None:
                     state.spend("cache", elapsed, inner)
-                if done and operation == "get":
+                if not failure and operation == "get":
                     agent.count("tidemark.cache.misses", *where, by=result is _MISSING)
                     agent.count("tidemark.cache.hits", *where, by=result is not _MISSING)
-                elif done and operation == "get_many":
+                elif not failure and operation == "get_many":
                     asked = args[0] if args else kwargs.get("keys", ())
                     if hasattr(asked, "__len__"):
                         agent.count("tidemark.cache.hits", *where, by=len(result))

@@ -605,6 +605,7 @@ METRICS: Final[dict[str, Metric]] = {
             "tidemark.cache.alias",
             "tidemark.cache.backend",
             "tidemark.cache.operation",
+            "error.type",
         ),
     ),
     "tidemark.cache.hits": Metric(

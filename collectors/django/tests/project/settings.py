@@ -33,6 +33,8 @@ else:
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 if redis:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": redis}}
+elif memcached := os.environ.get("TEST_MEMCACHED"):
+    CACHES = {"default": {"BACKEND": os.environ["TEST_CACHE"], "LOCATION": memcached}}
 
 DATABASES: dict[str, dict[str, object]] = {}
 if sqlite := os.environ.get("TEST_SQLITE"):

@@ -22,6 +22,7 @@ urlpatterns = [
     path("jinja/", views.jinja),
     path("fragments/<str:key>/", views.fragments),
     path("cached/<str:key>/", views.cached),
+    path("cached-many/<str:keys>/", views.cached_many),
     path("pg-sleep/<int:milliseconds>/", views.pg_sleep),
     path("echo-body/", views.echo_body),
     path("stream/", views.stream),

@@ -174,6 +174,10 @@ def cached(request: HttpRequest, key: str) -> HttpResponse:
     return HttpResponse(value or "computed")
 
 
+def cached_many(request: HttpRequest, keys: str) -> JsonResponse:
+    return JsonResponse(cache.get_many(keys.split("-")))
+
+
 def pg_sleep(request: HttpRequest, milliseconds: int) -> HttpResponse:
     with connection.cursor() as cursor:
         cursor.execute(SLEEP[connection.vendor], [milliseconds * MS])
