@@ -64,13 +64,14 @@ class Running:
         clients: int,
         rounds: int,
         take: Callable[[tuple[int, bytes, float]], float] = itemgetter(2),
+        headers: dict[str, str] | None = None,
     ) -> list[float]:
         """What each request waited, or what *take* takes of its answer, when *clients* ask *rounds* times each."""
         barrier = threading.Barrier(clients)
 
         def one() -> list[float]:
             barrier.wait()
-            return [take(self.get(path)) for _ in range(rounds)]
+            return [take(self.get(path, headers=headers)) for _ in range(rounds)]
 
         with ThreadPoolExecutor(clients) as pool:
             return [wait for future in [pool.submit(one) for _ in range(clients)] for wait in future.result()]

@@ -52,6 +52,8 @@ class Agent:
         self.registry = Registry()
         self.identity = resource_attributes(config, server)
         self.requests: dict[int, RequestState] = {}
+        self.native_ids: dict[int, int] = {}
+        """The kernel's ids of threads that a server made outside of Python, by Python's."""
         self.finished: deque[RequestState] = deque()
         self.served = 0
         """Requests that were recorded."""
@@ -76,6 +78,8 @@ class Agent:
         """What takes requests straight from the socket: their wait in the socket is the wait for it."""
         self.socket_wait: Callable[[Any], float | None] | None = None
         """Seconds since the client's last bytes, for servers whose requests do not carry their socket."""
+        self.stamped_wait: Callable[[Any], float | None] | None = None
+        """Seconds since the server's own stamp of when it had the request, for servers that put one into it."""
         self.unix_waits: UnixWaits | None = None
         """Of the Unix sockets that this process listens on."""
         self.client_socket: Callable[[Any], Any] | None = None

@@ -47,6 +47,7 @@ def install() -> None:
         granian,
         gunicorn,
         hypercorn,
+        mod_wsgi,
         runserver,
         uvicorn,
         uwsgi,
@@ -73,6 +74,7 @@ def install() -> None:
         waitress,
         uwsgi,
         granian,
+        mod_wsgi,
         runserver,
         websockets,
     ):
@@ -144,7 +146,7 @@ def start_in_first_request(interface: str, environ: Any) -> Agent | None:
 
 def _server_name(interface: str, environ: Any) -> str:
     software = str(environ.get("SERVER_SOFTWARE", "")).lower()
-    for name in ("gunicorn", "waitress", "mod_wsgi", "uwsgi"):
+    for name in ("gunicorn", "waitress", "uwsgi"):
         if software.startswith(name):
             return name
     if software.startswith("wsgiserver") and {"runserver", "testserver"}.intersection(sys.argv):

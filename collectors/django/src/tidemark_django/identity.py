@@ -20,14 +20,14 @@ class Server:
     Args:
         name: For example ``gunicorn-gthread``.
 
-        index: Number of the worker within its deployment unit, from 1.
+        index: Number of the worker within its deployment unit, from 1; None where the server does not number them.
 
         master_pid: Process that started the workers; the own pid when there is none.
     """
 
     name: str
     version: str = ""
-    index: int = 1
+    index: int | None = 1
     master_pid: int = 0
     workers: int | None = None
     threads: int | None = None
@@ -64,11 +64,12 @@ def resource_attributes(config: Config, server: Server) -> dict[str, AttributeVa
             semconv.TELEMETRY_DISTRO_NAME: "tidemark-django",
             semconv.TELEMETRY_DISTRO_VERSION: __version__,
             semconv.TIDEMARK_SERVER: server.name,
-            semconv.TIDEMARK_WORKER_INDEX: server.index,
             semconv.TIDEMARK_GROUP_ID: f"{host}:{server.master_pid or os.getpid()}",
             semconv.TIDEMARK_GIL: "on" if gil_enabled() else "off",
         }
     )
+    if server.index is not None:
+        attributes[semconv.TIDEMARK_WORKER_INDEX] = server.index
     if server.version:
         attributes[semconv.TIDEMARK_SERVER_VERSION] = server.version
     if server.workers is not None:

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import platform
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -47,25 +48,45 @@ SYSTEM_CALLS: Final = {
 }.get(platform.machine())
 
 
+FUNCTIONS: Final = {"hrtimer_nanosleep": "sleep", "do_nanosleep": "sleep", "futex_": "lock"}
+"""What the kernel's functions that wait are for, by how they begin (kernel/time/hrtimer.c, kernel/futex)."""
+SELECTS: Final = ("poll_schedule_timeout", "do_select")
+
+
 def stands_in(thread_id: int) -> str | None:
     """
     What the kernel has a thread stand in: ``running``, ``lock`` (also the interpreter's), ``sleep``, else ``io``.
 
-    None where ``/proc/self/task/<id>/syscall`` cannot be read, and on processors whose numbers are not known here.
+    ``/proc/self/task/<id>/syscall`` is closed to a process that began as another user (Apache's children, gunicorn's
+    ``--user``): there, and on processors whose numbers are not known here, the function it stands in tells.
     """
     if SYSTEM_CALLS is None:
-        return None
+        return _stands_in_function(thread_id)
     try:
         with open(f"/proc/self/task/{thread_id}/syscall", "rb") as file:
             words = file.read(64).decode("ascii").split()
     except (OSError, ValueError):
-        return None
+        return _stands_in_function(thread_id)
     if not words or words[0] == "running":
         return "running"
     found = SYSTEM_CALLS.get(words[0], "io")
     if found != "select":
         return found
     return "sleep" if words[1:2] == ["0x0"] else "io"
+
+
+def _stands_in_function(thread_id: int) -> str | None:
+    """By ``/proc/self/task/<id>/wchan``. None where nothing is told, and where it may be a sleep of Python 3.10's."""
+    try:
+        with open(f"/proc/self/task/{thread_id}/wchan", "rb") as file:
+            name = file.read(64).decode("ascii")
+    except (OSError, ValueError):
+        return None
+    if name == "0":
+        return "running"
+    if not name or (name.startswith(SELECTS) and sys.version_info < (3, 11)):
+        return None
+    return next((what for start, what in FUNCTIONS.items() if name.startswith(start)), "io")
 
 
 class OwnTimes:

@@ -167,8 +167,13 @@ def since_header(header: str, now: float) -> float | None:
     return waited if 0 <= waited <= MAX_QUEUE_S else None
 
 
-def own_listeners(port: int) -> list[socket.socket]:
-    """Duplicates of this process's sockets that listen on TCP *port*, for servers that keep theirs to themselves."""
+def own_listeners(port: int | None = None) -> list[socket.socket]:
+    """
+    Duplicates of this process's listening sockets, for servers that keep theirs to themselves.
+
+    Args:
+        port: Only those of this TCP port.
+    """
     found: list[socket.socket] = []
     try:
         numbers = [int(name) for name in os.listdir("/proc/self/fd")]
@@ -182,7 +187,8 @@ def own_listeners(port: int) -> list[socket.socket]:
         except OSError:
             continue
         name = candidate.getsockname()
-        if isinstance(name, tuple) and name[1:2] == (port,) and accept_queue(candidate) is not None:
+        wanted = port is None or (isinstance(name, tuple) and name[1:2] == (port,))
+        if wanted and accept_queue(candidate) is not None:
             found.append(candidate)
         else:
             candidate.close()

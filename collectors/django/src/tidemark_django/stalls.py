@@ -110,11 +110,12 @@ class StallWatch:
         if state.asynchronous:
             # A thread of its own: nobody waits for it.
             kind, name, held_up = "executor", "asgiref.context", victims.Victims(0, ())
-        before, state.seen = state.seen, _processor_time(ident, now)
+        thread = self._agent.native_ids.get(ident) or kernel.native_id(ident)
+        before, state.seen = state.seen, _processor_time(thread, now)
         computed = None
         if before is not None and state.seen is not None and now > before[0]:
             computed = (state.seen[1] - before[1]) / (now - before[0])
-        why = _reason(stack, kernel.native_id(ident), computed)
+        why = _reason(stack, thread, computed)
         self._report(kind, name, Stall(state.start, stack, now - state.start, why, state, held_up))
         return True
 
@@ -165,9 +166,8 @@ class StallWatch:
         report(self._agent, kind, name, stall)
 
 
-def _processor_time(ident: int, now: float) -> tuple[float, float] | None:
-    """The moment, and the seconds a Python thread has computed until then."""
-    thread = kernel.native_id(ident)
+def _processor_time(thread: int | None, now: float) -> tuple[float, float] | None:
+    """The moment, and the seconds a thread of the kernel has computed until then."""
     times = kernel.thread_times(thread) if thread is not None else None
     return (now, times[0]) if times is not None else None
 

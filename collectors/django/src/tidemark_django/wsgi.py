@@ -1,6 +1,6 @@
 from collections.abc import Callable
 from functools import partial, wraps
-from threading import get_ident
+from threading import get_ident, get_native_id
 from time import perf_counter, thread_time, time
 from typing import Any, Final
 
@@ -9,6 +9,7 @@ from tidemark_django.agent import Agent
 from tidemark_django.http import finish
 from tidemark_django.net import is_small, since_header, since_last_data, socket_info
 from tidemark_django.request import SOCKET_SOURCE, RequestState, current_request
+from tidemark_django.unix_waits import EXECUTOR_SOURCE
 
 CPU_PERIOD_S: Final = 0.02
 """
@@ -104,6 +105,9 @@ def _measure_queue(agent: Agent, state: RequestState, environ: dict[str, Any]) -
     header = environ.get("HTTP_X_REQUEST_START") or environ.get("HTTP_X_QUEUE_START")
     since_proxy = since_header(header, time()) if header else None
     connection = environ.get("gunicorn.socket")
+    stamped = agent.stamped_wait(environ) if agent.stamped_wait is not None else None
+    if connection is None:
+        agent.native_ids[get_ident()] = get_native_id()
     small = is_small(environ.get("CONTENT_LENGTH"))
     if small and "HTTP_EXPECT" not in environ and "HTTP_TRANSFER_ENCODING" not in environ:
         if connection is not None:
@@ -114,6 +118,10 @@ def _measure_queue(agent: Agent, state: RequestState, environ: dict[str, Any]) -
             state.queue_source = SOCKET_SOURCE
             agent.proxied(since_proxy)
             return
+    if stamped is not None:
+        state.queue, state.queue_source = stamped, EXECUTOR_SOURCE
+        agent.proxied(since_proxy)
+        return
     if agent.unix_waits is not None:
         client = connection if connection is not None else agent.client_socket and agent.client_socket(environ)
         state.queue, state.queue_source = agent.unix_waits.before_application(client)

@@ -68,7 +68,7 @@ def _start(worker: dict[str, Any], master: Any) -> None:
 
     def watch(agent: Agent) -> None:
         if wsgi:
-            _watch_threads(agent, threads, MetricsEndpoint.of(agent, master, server.index))
+            _watch_threads(agent, threads, MetricsEndpoint.of(agent, master, int(worker["worker_id"])))
         else:
             # Runs in the loop as soon as that does.
             worker["loop"].call_soon(lambda: boot.guarded(NAME, lambda: loop.watch_running(agent)))

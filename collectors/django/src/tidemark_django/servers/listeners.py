@@ -51,12 +51,16 @@ def contended(watches: list[ListenerWatch]) -> bool | None:
     return any(lengths) if lengths else None
 
 
-def watch(agent: Agent, listeners: Any, *, shared: bool = True, listening: bool = True) -> list[ListenerWatch]:
+def watch(
+    agent: Agent, listeners: Any, *, shared: bool = True, listening: bool = True, waits: bool = True
+) -> list[ListenerWatch]:
     """
     Watches every listening socket whose queue the kernel shows.
 
     Args:
         listening: False for sockets that will listen soon.
+
+        waits: Whether what waits in a Unix socket is looked at; not where the server knows it better.
     """
     watches: list[ListenerWatch] = []
     for listener in listeners:
@@ -67,7 +71,7 @@ def watch(agent: Agent, listeners: Any, *, shared: bool = True, listening: bool 
             found = ListenerWatch(agent, listener, identifier, shared=shared)
             agent.add(found.resource)
             watches.append(found)
-            if listener.family == getattr(socket, "AF_UNIX", None):
+            if waits and listener.family == getattr(socket, "AF_UNIX", None):
                 agent.unix_waits = agent.unix_waits or UnixWaits()
                 agent.unix_waits.add(listener)
     return watches
