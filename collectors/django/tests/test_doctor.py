@@ -35,6 +35,6 @@ def test_an_ingest_that_cannot_be_reached_is_exit_code_1() -> None:
     assert [line.split()[1] for line in lines if line.startswith("FAIL")] == ["ingest"]
 
 
-@pytest.mark.parametrize("latency", [0.5, 5.0])
-def test_an_agent_that_measured_nothing_fails_every_check(latency: float) -> None:
-    assert not any(check.good for check in compare(Inbox(), latency))
+@pytest.mark.parametrize("queued", [0.5, 5.0])
+def test_an_agent_that_measured_nothing_fails_every_check(queued: float) -> None:
+    assert not any(check.good for check in compare(Inbox(), queued, slept=0.2))

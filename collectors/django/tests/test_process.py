@@ -1,14 +1,16 @@
-from itertools import pairwise
+import time
 from statistics import fmean, median
 
 import pytest
 
-from bench.overhead import cpu_seconds, resident_bytes
+from bench.overhead import cpu_seconds, interval, resident_bytes
 from tests.serving import Running, gunicorn, running, uvicorn
 from tests.sink import Sink, quantile, until
 
 GTHREAD = gunicorn("--worker-class", "gthread", "--threads", "2")
 BLOCKS = 12
+MOST_BLOCKS = 48
+LEAST_RATIO = 0.97
 GIL = ("gil", "process")
 
 
@@ -17,10 +19,12 @@ def test_the_lock_is_told_from_a_quiet_interpreter(sink: Sink) -> None:
     with running(GTHREAD, sink) as server:
         until(lambda: sum(point.count for point in sink.resource("wait", *GIL)) > 20)
         quiet = quantile(sink.resource("wait", *GIL), 0.5)
-        quiet_busy = sink.resource("busy", *GIL)[-1].value
+        quiet_busy = fmean(point.value for point in sink.resource("busy", *GIL))
         server.get("/burners/1/")
+        start, spent = time.perf_counter(), cpu_seconds(server)
         sink.metrics.clear()
         until(lambda: sum(point.count for point in sink.resource("wait", *GIL)) > 40)
+        computing = (cpu_seconds(server) - spent) / (time.perf_counter() - start)
         burning = quantile(sink.resource("wait", *GIL)[1:], 0.5)
         burning_busy = fmean(point.value for point in sink.resource("busy", *GIL)[1:])
         until(lambda: sink.resource("busy", "cpu", "process"))
@@ -29,7 +33,8 @@ def test_the_lock_is_told_from_a_quiet_interpreter(sink: Sink) -> None:
     # One computing thread gives the lock away after each switch interval, 5 ms, or when it has a core again.
     assert 0.003 < burning < 0.025
     assert quiet_busy < 0.4
-    assert burning_busy > 0.8
+    # Who computes holds the lock: at least while the kernel gives it a core.
+    assert burning_busy > 0.85 * computing
     assert {point.value for point in sink.points("tidemark.cpython.gil.switch_interval")} == {0.005}
 
 
@@ -67,7 +72,8 @@ def test_an_unreachable_ingest_costs_nothing_visible(sink: Sink) -> None:
     """
     The requests/s of a busy worker are what its processor time allows; the bench compares the rates themselves.
 
-    What the machine's other work adds to one of two blocks, with caches gone cold, the median block does not have.
+    What the machine's other work adds to one of two blocks, with caches gone cold, the median block does not have;
+    there are more blocks until the interval of that median lies on one side of the limit.
     """
     with (
         running(GTHREAD, sink, TIDEMARK_EXPORT_INTERVAL="0.2") as up,
@@ -75,23 +81,30 @@ def test_an_unreachable_ingest_costs_nothing_visible(sink: Sink) -> None:
     ):
         servers = (up, away)
         ask_in_turns(servers, 100)
-        spent, resident = [[cpu_seconds(server) for server in servers]], resident_bytes(away)
-        for _ in range(BLOCKS):
+        resident, ratios = resident_bytes(away), list[float]()
+        while len(ratios) < BLOCKS or (len(ratios) < MOST_BLOCKS and undecided(ratios)):
+            before = [cpu_seconds(server) for server in servers]
             ask_in_turns(servers, 100)
-            spent.append([cpu_seconds(server) for server in servers])
+            of_up, of_away = (cpu_seconds(server) - at for server, at in zip(servers, before, strict=True))
+            ratios.append(of_up / of_away)
         grown = resident_bytes(away) - resident
         assert away.stop() == 0
         log = away.output.read_text()
-    ratios = [(after[0] - before[0]) / (after[1] - before[1]) for before, after in pairwise(spent)]
-    assert median(ratios) >= 0.97
+    assert median(ratios) >= LEAST_RATIO
     assert grown < 5 * 1024 * 1024
     assert log.count("cannot be reached") == 1
     assert "Traceback" not in log
 
 
+def undecided(ratios: list[float]) -> bool:
+    low, high = interval(sorted(ratios))
+    return low < LEAST_RATIO <= high
+
+
 def ask_in_turns(servers: tuple[Running, ...], rounds: int) -> None:
-    for _ in range(rounds):
-        for server in servers:
+    """Each server is as often before the other as after it."""
+    for number in range(rounds):
+        for server in servers[:: 1 if number % 2 else -1]:
             assert server.get("/")[0] == 200
 
 

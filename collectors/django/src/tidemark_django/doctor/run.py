@@ -23,7 +23,7 @@ from tidemark_django.doctor.inbox import Inbox, listening
 
 THREADS: Final = 4
 CLIENTS: Final = 24
-ROUNDS: Final = 3
+ROUNDS: Final = 2
 BACKLOG: Final = 96
 TOLERANCE: Final = 0.1
 START_TIMEOUT_S: Final = 20.0
@@ -60,27 +60,27 @@ def known_load() -> list[Check]:
     with listening() as inbox, serving(inbox) as port:
         barrier = threading.Barrier(CLIENTS)
 
-        def client() -> list[float]:
+        def client() -> list[tuple[float, float]]:
             barrier.wait(START_TIMEOUT_S)
-            return [ask(port, "/sleep/") for _ in range(ROUNDS)]
+            return [ask_to_sleep(port) for _ in range(ROUNDS)]
 
         with ThreadPoolExecutor(CLIENTS) as pool:
-            waits = [wait for future in [pool.submit(client) for _ in range(CLIENTS)] for wait in future.result()]
+            asked = [times for future in [pool.submit(client) for _ in range(CLIENTS)] for times in future.result()]
         ask(port, "/repeat/")
-    return compare(inbox, sum(waits) / len(waits))
+    queued, slept = (sum(times) / len(times) for times in zip(*asked, strict=True))
+    return compare(inbox, queued, slept)
 
 
-def compare(inbox: Inbox, latency: float) -> list[Check]:
-    """The checks of a finished load; *latency* is what its clients measured, mean in seconds."""
+def compare(inbox: Inbox, queued: float, slept: float) -> list[Check]:
+    """The checks of a finished load: of its requests, until the view began and in the view, means in seconds."""
     pool = {"tidemark__resource__kind": "thread_pool", "tidemark__resource__name": "gunicorn-gthread"}
     sleep, repeat = {"http__route": "/sleep/"}, {"http__route": "/repeat/"}
     served = inbox.mean("http.server.request.duration", **sleep)
-    queued = latency - served
     repeats = [body for name, body in inbox.events if name == "tidemark.db.n_plus_one"]
     told = repeats[0] if len(repeats) == 1 else f"{len(repeats)} events"
     return [
         _number("requests", CLIENTS * ROUNDS, inbox.count("http.server.request.duration", **sleep), 0),
-        _seconds("time in the view", project.SLEEP_S, served),
+        _seconds("time in the view", slept, served),
         _seconds("queue time, by the socket", queued, inbox.mean("tidemark.http.server.queue.duration", **sleep)),
         _seconds("queue time, by the thread pool", queued, inbox.mean("tidemark.resource.wait", **pool)),
         _number("threads", THREADS, inbox.highest("tidemark.resource.capacity", **pool), 0),
@@ -120,19 +120,25 @@ def reach_endpoint() -> Check:
     return Check("ingest", url, f"status {answer.status}", answer.status == 200)
 
 
-def ask(port: int, path: str) -> float:
-    """One request on a connection of its own; what it took, in seconds."""
+def ask_to_sleep(port: int) -> tuple[float, float]:
+    """Seconds until the view began, and in it, by its own clock: not what the client waits for a core afterwards."""
     start = time.perf_counter()
+    begun, ended = map(float, ask(port, "/sleep/").split())
+    return begun - start, ended - begun
+
+
+def ask(port: int, path: str) -> bytes:
+    """The answer to one request on a connection of its own."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=START_TIMEOUT_S)
     try:
         connection.request("GET", path, headers={"Connection": "close"})
         response = connection.getresponse()
-        response.read()
+        body = response.read()
         if response.status != 200:
             raise RuntimeError(f"{path} answered {response.status}")
     finally:
         connection.close()
-    return time.perf_counter() - start
+    return body
 
 
 @contextmanager
