@@ -50,9 +50,10 @@ async function expectSource(how: string, { program, folder, preload }: Loaded, n
   try {
     const url = await addressOf(app);
     await until("the watchdog watches", () => (sink.select("process.uptime").at(-1)?.value ?? 0) > GRACE_S);
-    // Where the machine has no core for it, a stall is nobody's fault or was seen too late: then it blocks once more.
+    // Where the machine has no core for it, a stall is nobody's fault, its caller's or was seen too late: then it blocks once more.
     const inService = ({ attributes }: LogRecord) =>
       [folder, dirname(program)].includes(dirname(String(attributes["code.file.path"]))) &&
+      attributes["code.function.name"] !== "Server.<anonymous>" &&
       attributes["tidemark.stall.late"] !== true;
     const stall = await until(`the stall of ${how}`, async () => {
       await fetch(url).then((response) => response.text());
