@@ -27,9 +27,12 @@ export interface Tidemark {
   stop(): Promise<void>;
 }
 
-/** Runs `tidemark up` on free ports and waits until it can be used. */
-export async function startTidemark(flags: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Promise<Tidemark> {
-  const dataDir = mkdtempSync(join(tmpdir(), "tidemark-test-"));
+/** Runs `tidemark up` on free ports and waits until it can be used. Its directory, also a given one, is removed with it. */
+export async function startTidemark(
+  flags: readonly string[] = [],
+  env: NodeJS.ProcessEnv = {},
+  dataDir: string = mkdtempSync(join(tmpdir(), "tidemark-test-")),
+): Promise<Tidemark> {
   const [otlp, clickhouse, viewer, alerts] = await freePorts(4);
   const args = [MAIN, "up", "--data-dir", dataDir, "--otlp-port", `${otlp}`, "--clickhouse-port", `${clickhouse}`];
   args.push("--otlp-grpc-port", "0", "--viewer-port", `${viewer}`, "--alerts-port", `${alerts}`, ...flags);
