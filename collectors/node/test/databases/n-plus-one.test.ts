@@ -15,8 +15,11 @@ const REPEATING = {
   "/callbacks": ["pool.query(SQL, [line], (error) =>", "byCallbacks"],
   "/knex": ['for (const id of lines) await builder("books")', "byKnex"],
   "/sequelize": ["for (const id of lines) await Book.findByPk(id)", "bySequelize"],
+  "/typeorm": ["for (const id of lines) await books.findOneBy({ id })", "byTypeOrm"],
 } as const;
-const QUIET = { "/fan-out": LINES, "/knex-fan-out": LINES, "/few": 2, "/none": 0, "/wrong": 1 } as const;
+/** Those of them that read side by side what other pages read one after the other. */
+const FAN_OUTS = { "/fan-out": LINES, "/knex-fan-out": LINES, "/typeorm-fan-out": LINES } as const;
+const QUIET = { ...FAN_OUTS, "/few": 2, "/none": 0, "/wrong": 1 } as const;
 
 describe.each(TEST_NODES)("pages that read a real PostgreSQL on Node %s", (_version, node) => {
   let postgres: Postgres;
@@ -90,7 +93,7 @@ describe.each(TEST_NODES)("pages that read a real PostgreSQL on Node %s", (_vers
     const durations = "db.client.operation.duration";
     const statements = (route: string) =>
       merge(sink.select(durations, { "http.route": route, "db.query.summary": "SELECT books" }));
-    for (const route of ["/pool", "/client", "/callbacks", "/knex", "/sequelize", "/fan-out", "/knex-fan-out"]) {
+    for (const route of Object.keys({ ...REPEATING, ...FAN_OUTS })) {
       expect(statements(route).count, route).toBe(VISITS * LINES);
     }
     expect(merge(sink.select(durations, { "http.route": "/wrong", "error.type": "42703" })).count).toBe(VISITS);
@@ -98,13 +101,15 @@ describe.each(TEST_NODES)("pages that read a real PostgreSQL on Node %s", (_vers
     expect([...texts]).toContain('select "id", "title" from "books" where "id" = $1 limit $2');
   });
 
-  it("times the waits for the pools of knex and sequelize as well as those for pg's", () => {
+  it("times the waits for the pools of knex, sequelize and TypeORM as well as those for pg's", () => {
     const waits = (name: string) =>
       merge(sink.select("db.client.connection.wait_time", { "db.client.connection.pool.name": name })).count;
     expect(waits("knex")).toBe(2 * VISITS * LINES);
     expect(waits("sequelize")).toBe(VISITS * LINES + 1);
+    // TypeORM has a pool of pg's, and asks three things when it begins.
+    expect(waits("tidemark_shop")).toBe(2 * VISITS * LINES + 3);
     // Three pages ask for each statement, one for the whole page, one twice, one once.
-    expect(waits("tidemark_shop")).toBe(VISITS * (3 * LINES + 1 + 2 + 1) + 5);
+    expect(waits("tidemark_shop#2")).toBe(VISITS * (3 * LINES + 1 + 2 + 1) + 5);
   });
 
   it("sends the traces of repeated statements whole, failed ones too, and no others at a ratio of zero", () => {
@@ -122,7 +127,7 @@ describe.each(TEST_NODES)("pages that read a real PostgreSQL on Node %s", (_vers
       }
     }
     expect(traces("/wrong")).toHaveLength(VISITS);
-    for (const route of ["/fan-out", "/knex-fan-out", "/few", "/none"]) {
+    for (const route of [...Object.keys(FAN_OUTS), "/few", "/none"]) {
       // On a machine full of other work a request may take more than a second, and is kept for that.
       const durations = merge(sink.select("http.server.request.duration", { "http.route": route }));
       if ((durations.max ?? 0) < SLOW_SECONDS) expect(traces(route), route).toEqual([]);

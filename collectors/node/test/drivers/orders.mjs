@@ -3,6 +3,7 @@ import express from "express";
 import knex from "knex";
 import pg from "pg";
 import { DataTypes, Sequelize } from "sequelize";
+import { DataSource, EntitySchema } from "typeorm";
 
 const LINES = 7;
 const SQL = "SELECT id, title FROM books WHERE id = $1";
@@ -15,6 +16,11 @@ const kept = { max: 1, min: 1, idle: 600_000 };
 const sequelize = new Sequelize(connectionString, { logging: false, databaseVersion: "18.0.0", pool: kept });
 await sequelize.authenticate();
 const Book = sequelize.define("books", { title: DataTypes.TEXT }, { timestamps: false });
+const columns = { id: { type: Number, primary: true }, title: { type: String } };
+const entity = new EntitySchema({ name: "books", columns });
+const source = new DataSource({ type: "postgres", url: connectionString, entities: [entity], poolSize: 4 });
+await source.initialize();
+const books = source.getRepository(entity);
 const lines = Array.from({ length: LINES }, (_, line) => line + 1);
 
 async function oneByOne() {
@@ -41,6 +47,9 @@ async function byKnex() {
 async function bySequelize() {
   for (const id of lines) await Book.findByPk(id);
 }
+async function byTypeOrm() {
+  for (const id of lines) await books.findOneBy({ id });
+}
 
 async function starved() {
   const held = await Promise.all(Array.from({ length: 4 }, () => pool.connect()));
@@ -57,6 +66,7 @@ app.get("/client", page(onOneClient));
 app.get("/callbacks", (_request, response, next) => byCallbacks((error) => (error ? next(error) : response.end())));
 app.get("/knex", page(byKnex));
 app.get("/sequelize", page(bySequelize));
+app.get("/typeorm", page(byTypeOrm));
 app.get(
   "/fan-out",
   page(() => Promise.all(lines.map((line) => pool.query(SQL, [line])))),
@@ -64,6 +74,10 @@ app.get(
 app.get(
   "/knex-fan-out",
   page(() => Promise.all(lines.map((id) => builder("books").where({ id }).first("id", "title")))),
+);
+app.get(
+  "/typeorm-fan-out",
+  page(() => Promise.all(lines.map((id) => books.findOneBy({ id })))),
 );
 app.get(
   "/few",
