@@ -64,7 +64,11 @@ function makeParts(options: AgentOptions, environment: Environment) {
   const guard = createGuard(control);
   const series = new SeriesTable(control);
   const contexts = new RequestContexts();
-  const repeated = new RepeatedStatements(series, (event) => thread.post({ event }));
+  const repeated = new RepeatedStatements(
+    series,
+    (event) => thread.post({ event }),
+    (frames) => compiledMaps.told(frames),
+  );
   const requests = new HttpRequests(series, control, contexts, (context, route) => repeated.check(context, route));
   const tracing: { activeSpan: ActiveSpan } = { activeSpan: () => undefined };
   const compiledMaps = new CompiledMaps(control, (compiled) => thread.post({ compiled }));

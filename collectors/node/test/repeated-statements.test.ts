@@ -6,13 +6,19 @@ import { SeriesTable } from "../src/main/series.ts";
 import { Control } from "../src/shared/control.ts";
 import type { AgentEvent } from "../src/shared/messages.ts";
 
+const repeatedTo = (events: AgentEvent[]) =>
+  new RepeatedStatements(
+    new SeriesTable(new Control()),
+    (event) => events.push(event),
+    () => {},
+  );
 const request = {} as IncomingMessage;
 
 function check(run: (context: RequestContext) => void): AgentEvent[] {
   const events: AgentEvent[] = [];
   const context = new RequestContext(request, 0);
   run(context);
-  new RepeatedStatements(new SeriesTable(new Control()), (event) => events.push(event)).check(context, "/orders");
+  repeatedTo(events).check(context, "/orders");
   return events;
 }
 
@@ -38,7 +44,7 @@ describe("repeated statements", () => {
   it("are told by the place of each route", () => {
     const lines = statement();
     const events: AgentEvent[] = [];
-    const repeated = new RepeatedStatements(new SeriesTable(new Control()), (event) => events.push(event));
+    const repeated = repeatedTo(events);
     for (const route of ["/first", "/second"]) {
       const context = new RequestContext({ route: { path: route } } as unknown as IncomingMessage, 0);
       for (let run = 0; run < 5; run++) {

@@ -1,3 +1,4 @@
+import type { Frame } from "../shared/description.ts";
 import type { AgentEvent } from "../shared/messages.ts";
 import type { Value } from "../shared/value.ts";
 import type { Statement } from "./databases/statement.ts";
@@ -14,11 +15,14 @@ const TRANSACTIONS = new Set(["BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOINT
 export class RepeatedStatements {
   readonly #table: SeriesTable;
   readonly #emit: (event: AgentEvent) => void;
+  readonly #placed: (frames: readonly Frame[]) => void;
   readonly #seen = new Map<string, { readonly occurrences: Value; toldMs: number }>();
 
-  constructor(table: SeriesTable, emit: (event: AgentEvent) => void) {
+  /** `placed` is given the frames of each place that is told, before it is told. */
+  constructor(table: SeriesTable, emit: (event: AgentEvent) => void, placed: (frames: readonly Frame[]) => void) {
     this.#table = table;
     this.#emit = emit;
+    this.#placed = placed;
   }
 
   /** To be called when a request ends; answers whether it repeated a statement. */
@@ -36,13 +40,14 @@ export class RepeatedStatements {
     const attributes = {
       "db.query.summary": statement.summary,
       ...(route === undefined ? {} : { "http.route": route }),
-      ...(site === undefined ? {} : { "tidemark.db.site": site }),
+      ...(site === undefined ? {} : { "tidemark.db.site": site.text }),
     };
-    const key = `${route}\n${statement.summary}\n${site}`;
+    const key = `${route}\n${statement.summary}\n${site?.text}`;
     let seen = this.#seen.get(key);
     if (seen === undefined) {
       if (this.#seen.size >= MAX_KEYS) return;
-      const occurrences = this.#table.value("tidemark.db.n_plus_one", attributes);
+      if (site !== undefined) this.#placed(site.frames);
+      const occurrences = this.#table.value("tidemark.db.n_plus_one", attributes, site?.frames);
       seen = { occurrences, toldMs: Number.NEGATIVE_INFINITY };
       this.#seen.set(key, seen);
     }
@@ -55,6 +60,7 @@ export class RepeatedStatements {
       timeMs: Date.now(),
       body: `${route ?? "a request"} ran ${statement.summary} ${sequential} times (${totalMs.toFixed(1)} ms), one after the other`,
       attributes: { ...attributes, "tidemark.db.repeats": sequential, "tidemark.db.repeats.time": totalMs / MS_PER_S },
+      site: site?.frames,
     });
   }
 }

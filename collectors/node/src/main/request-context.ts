@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { IncomingMessage } from "node:http";
+import type { CallSite } from "../shared/call-site.ts";
 import type { Statement } from "./databases/statement.ts";
 import { routeOf } from "./http-route.ts";
 import { callSite, freshSite, rememberSite, siteOf } from "./statement-site.ts";
@@ -54,7 +55,7 @@ export interface Runs {
   startedMs: number;
   /** Of all runs; of runs side by side, from the last one's start. */
   totalMs: number;
-  site: string | undefined;
+  site: CallSite | undefined;
 }
 const NONE: ReadonlyMap<Statement, Runs> = new Map();
 
@@ -69,7 +70,7 @@ export class RequestContext {
   #statements: Map<Statement, Runs> | undefined = undefined;
   /** Places to look at that ask for a statement, and the last one seen. */
   #entriesToSee = 0;
-  #entry: string | undefined = undefined;
+  #entry: CallSite | undefined = undefined;
   /** A statement that has been repeated from a place that is not on the stack. */
   #unplaced: { readonly statement: Statement; readonly runs: Runs } | undefined = undefined;
   #changedMs: number;

@@ -1,4 +1,5 @@
 import type { Control } from "../shared/control.ts";
+import type { Frame } from "../shared/description.ts";
 import { HISTOGRAM_BYTES, Histogram } from "../shared/histogram.ts";
 import type { Attributes, SeriesDefinition, SeriesForm } from "../shared/messages.ts";
 import { SAMPLED_BYTES, Sampled, VALUE_BYTES, Value } from "../shared/value.ts";
@@ -34,8 +35,9 @@ export class SeriesTable {
     return place === undefined ? new Histogram() : new Histogram(place.buffer, place.byteOffset);
   }
 
-  value(metric: string, attributes: Attributes): Value {
-    const place = this.#place(metric, "value", attributes);
+  /** `site` are the frames of a call site among the attributes, for its source map. */
+  value(metric: string, attributes: Attributes, site?: readonly Frame[]): Value {
+    const place = this.#place(metric, "value", attributes, site);
     return place === undefined ? new Value() : new Value(place.buffer, place.byteOffset);
   }
 
@@ -46,7 +48,12 @@ export class SeriesTable {
   }
 
   /** A place for one more series; past the limit none, and what is recorded there is counted as dropped. */
-  #place(metric: string, form: SeriesForm, attributes: Attributes): SeriesDefinition | undefined {
+  #place(
+    metric: string,
+    form: SeriesForm,
+    attributes: Attributes,
+    site?: readonly Frame[],
+  ): SeriesDefinition | undefined {
     if (this.definitions.length >= MAX_SERIES) {
       this.#control.countDroppedSeries();
       return undefined;
@@ -57,7 +64,7 @@ export class SeriesTable {
       chunk = { buffer: new SharedArrayBuffer(ROWS_PER_CHUNK * size), used: 0 };
       this.#chunks.set(form, chunk);
     }
-    const definition = { metric, form, attributes, buffer: chunk.buffer, byteOffset: chunk.used * size };
+    const definition = { metric, form, attributes, site, buffer: chunk.buffer, byteOffset: chunk.used * size };
     chunk.used += 1;
     this.definitions.push(definition);
     this.announce(definition);

@@ -1,5 +1,5 @@
-import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { type CallSite, isApplications, siteText } from "../shared/call-site.ts";
 import type { Statement } from "./databases/statement.ts";
 import { stack } from "./describe.ts";
 
@@ -7,22 +7,27 @@ import { stack } from "./describe.ts";
 const FRESH_MS = 60_000;
 const OWN_DIRECTORY = fileURLToPath(new URL("..", import.meta.url));
 
+/** Frames that a source map may be asked for. */
+const MAX_FRAMES = 4;
 /** Routes a statement is looked up for; further ones share one place. */
 const MAX_ROUTES = 50;
 
 interface Site {
-  readonly site: string | undefined;
+  readonly site: CallSite | undefined;
   readonly atMs: number;
 }
 const sites = new WeakMap<Statement, Map<string | undefined, Site>>();
 
 /**
- * Where the application asks for a statement on a route: `src/orders.js:12 loadLines`, with the path from the working
- * directory; undefined when no frame is the application's. Only to be called for a statement that has been repeated:
+ * Where the application asks for a statement on a route; undefined when no frame is the application's. Only to be called for a statement that has been repeated:
  * it takes a stack, for a statement and route at most once a minute. `entry` is what {@link callSite} found where the
  * application last asked for anything, for drivers that run a statement off its stack.
  */
-export function siteOf(statement: Statement, route: string | undefined, entry: string | undefined): string | undefined {
+export function siteOf(
+  statement: Statement,
+  route: string | undefined,
+  entry: CallSite | undefined,
+): CallSite | undefined {
   const known = freshSite(statement, route);
   if (known !== undefined) return known.site;
   const site = findSite(siteOf) ?? entry;
@@ -31,7 +36,7 @@ export function siteOf(statement: Statement, route: string | undefined, entry: s
 }
 
 /** Has {@link freshSite} answer this place for a minute. */
-export function rememberSite(statement: Statement, route: string | undefined, site: string | undefined): void {
+export function rememberSite(statement: Statement, route: string | undefined, site: CallSite | undefined): void {
   let ofStatement = sites.get(statement);
   if (ofStatement === undefined) {
     ofStatement = new Map();
@@ -48,16 +53,12 @@ export function freshSite(statement: Statement, route: string | undefined): Site
 }
 
 /** The application's frame that runs now. Takes a stack. */
-export function callSite(): string | undefined {
+export function callSite(): CallSite | undefined {
   return findSite(callSite);
 }
 
-function findSite(above: (...parameters: never[]) => unknown): string | undefined {
-  for (const { file, line, function: name } of stack(above)) {
-    const path = file.startsWith("file:") ? fileURLToPath(file) : file;
-    if (path === "" || path.startsWith("node:") || /[\\/]node_modules[\\/]/.test(path)) continue;
-    if (path.startsWith(OWN_DIRECTORY)) continue;
-    return `${relative(process.cwd(), path)}:${line} ${name}`.trim();
-  }
-  return undefined;
+function findSite(above: (...parameters: never[]) => unknown): CallSite | undefined {
+  const frames = stack(above).filter((frame) => isApplications(frame) && !frame.file.startsWith(OWN_DIRECTORY));
+  const [innermost] = frames;
+  return innermost === undefined ? undefined : { text: siteText(innermost), frames: frames.slice(0, MAX_FRAMES) };
 }

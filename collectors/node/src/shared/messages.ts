@@ -10,11 +10,17 @@ export type Attributes = Readonly<Record<string, string | number | boolean>>;
 /** `value`: one number that the application thread adds to or sets; `sampled`: sum, count and maximum of an interval. */
 export type SeriesForm = "histogram" | "value" | "sampled";
 
+/** What may tell of a call site among its attributes. */
+export interface Sited {
+  readonly attributes: Attributes;
+  /** The site's frames, innermost first, for their source map. */
+  readonly site?: readonly Frame[] | undefined;
+}
+
 /** One series that the application thread writes in shared memory and the worker exports. */
-export interface SeriesDefinition {
+export interface SeriesDefinition extends Sited {
   readonly metric: string;
   readonly form: SeriesForm;
-  readonly attributes: Attributes;
   readonly buffer: SharedArrayBuffer;
   readonly byteOffset: number;
 }
@@ -47,11 +53,10 @@ export interface ProfileQuestion {
 }
 
 /** An event for the logs, from either thread. */
-export interface AgentEvent {
+export interface AgentEvent extends Sited {
   readonly name: string;
   readonly timeMs: number;
   readonly body: string;
-  readonly attributes: Attributes;
   readonly traceId?: string | undefined;
   readonly spanId?: string | undefined;
 }

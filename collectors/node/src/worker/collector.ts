@@ -1,6 +1,6 @@
 import { type Control, DELAY_STATISTICS } from "../shared/control.ts";
 import { Histogram, HistogramReader } from "../shared/histogram.ts";
-import type { WorkerData } from "../shared/messages.ts";
+import type { SeriesDefinition, WorkerData } from "../shared/messages.ts";
 import { ApplicationSeries } from "./application-series.ts";
 import type { ApplicationThreads } from "./application-threads.ts";
 import { Batch, Differences, resource } from "./batch.ts";
@@ -14,6 +14,7 @@ import { PoolThreads } from "./pool-threads.ts";
 import { openFileDescriptors, processStatus } from "./process-memory.ts";
 import { SelfBudget } from "./self-budget.ts";
 import type { SourceMaps } from "./source-maps.ts";
+import { bySource } from "./source-site.ts";
 import type { StallReports } from "./stall-reports.ts";
 import type { ThreadTimes } from "./thread-cpu.ts";
 import { type MainThreadCpu, ownThread, threadTimes } from "./thread-cpu.ts";
@@ -82,8 +83,13 @@ export class Collector {
     this.#sourceMaps = sourceMaps;
     this.#holdsReader = new HistogramReader(stack.holds);
     this.#cpuReader = new HistogramReader(this.#cpu.waits);
-    for (const definition of data.series) this.application.add(definition);
+    for (const definition of data.series) this.follow(definition);
     addQuota(new Batch(), this.#differences); // what the group counted before is not told
+  }
+
+  /** Exports one more series of the application's thread. */
+  follow(definition: SeriesDefinition): void {
+    this.application.add(bySource(definition, (frames) => this.#sourceMaps.translate(frames)));
   }
 
   /** To be called every 250 ms. */

@@ -11,8 +11,9 @@ import { encodeEvents, encodeMetrics } from "./otlp.ts";
 import { PoolProbe } from "./pool-probe.ts";
 import { RandomClock, type Turn } from "./random-clock.ts";
 import { SourceMaps } from "./source-maps.ts";
+import { bySource } from "./source-site.ts";
 import { SpanExport } from "./span-exporter.ts";
-import { StallReports } from "./stall-reports.ts";
+import { StallReports, type Translate } from "./stall-reports.ts";
 import { MainThreadCpu } from "./thread-cpu.ts";
 import { Watchdog } from "./watchdog.ts";
 
@@ -36,7 +37,8 @@ const { options, identity } = data;
 const cpu = new MainThreadCpu(control);
 const stallThresholdMs = options.stallThresholdSeconds * MS_PER_S;
 const sourceMaps = new SourceMaps();
-const stalls = new StallReports(stallThresholdMs, (frames) => sourceMaps.translate(frames), addEvent);
+const translate: Translate = (frames) => sourceMaps.translate(frames);
+const stalls = new StallReports(stallThresholdMs, translate, addEvent);
 const stack = new MainStack(control, data.describe, data.mayInspect, () => {
   collector.errors += 1;
 });
@@ -95,14 +97,14 @@ function safely(body: Turn): Turn {
 }
 
 function receive(message: MessageToWorker): void {
-  if ("series" in message) collector.application.add(message.series);
+  if ("series" in message) collector.follow(message.series);
   else if ("heapSpaces" in message) collector.heapSpaces = message.heapSpaces;
   else if ("spans" in message) spans.add(message.spans);
   else if ("thread" in message) threads.follow(message.thread);
   else if ("profiled" in message) watchdog.profiled(message.profiled);
   else if ("compiled" in message) sourceMaps.add(message.compiled);
   else if ("event" in message) {
-    addEvent(message.event);
+    addEvent(bySource(message.event, translate));
   } else {
     watchdog.finish();
     exportAll();

@@ -15,6 +15,8 @@ const MAX_FRAMES = 1000;
 const MAX_FILES_WITHOUT = 1000;
 const TAIL_BYTES = 4096;
 const KEYWORDS = ["function ", "async function "];
+/** What a source may have before them, which a bundle has not. */
+const EXPORTS = ["", "export ", "export default "];
 const NOWHERE: Position = { line: 0, column: 0 };
 const MARK = "sourceMappingURL=";
 const INLINE = /^data:application\/json[^,]*,/;
@@ -119,10 +121,11 @@ function declaredName([begin, ...after]: readonly (Original | undefined)[]): str
   if (begin === undefined) return undefined;
   if (begin.exact && begin.name !== undefined) return begin.name;
   // Both in what was written and in what was made of it, the name comes right after these words.
-  const named = after.find(
-    (place, index) =>
-      place?.exact && place.line === begin.line && place.column === begin.column + KEYWORDS[index]!.length,
-  );
+  const named = after.find((place, index) => {
+    if (!place?.exact || place.line !== begin.line) return false;
+    const between = place.column - begin.column - KEYWORDS[index]!.length;
+    return EXPORTS.some(({ length }) => between === length);
+  });
   return named?.name;
 }
 
