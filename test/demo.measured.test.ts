@@ -20,7 +20,7 @@ import {
 } from "./support/tidemark.ts";
 
 const CHROMIUM = "/usr/bin/chromium";
-const DURATION_S = 180;
+const DURATION_S = 150;
 /** Panels that are asked at once, as a page's are. */
 const PANELS_AT_ONCE = 4;
 const READY_WITHIN_S = 20;

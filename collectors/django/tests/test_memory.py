@@ -40,7 +40,6 @@ def shared_by_workers(sink: Sink, *options: str) -> tuple[float, float]:
         return fmean(newest(SHARED).values()), fmean(uss.values())
 
 
-@pytest.mark.measured
 def test_workers_of_a_preloading_master_share_what_it_loaded(sink: Sink) -> None:
     alone_shared, alone_uss = shared_by_workers(sink)
     shared, uss = shared_by_workers(sink, "--preload")
@@ -48,7 +47,6 @@ def test_workers_of_a_preloading_master_share_what_it_loaded(sink: Sink) -> None
     assert uss < alone_uss - 5 * MIB
 
 
-@pytest.mark.measured
 def test_memory_kept_by_each_request_is_told_per_1000_requests(sink: Sink) -> None:
     kept = 32 * 1024
     with running(gunicorn("--worker-class", "gthread", "--threads", "2"), sink) as server:

@@ -112,7 +112,6 @@ def grow(sink: Sink, name: str, server: Running, stack: ExitStack) -> list[tuple
     return pairs
 
 
-@pytest.mark.measured
 def test_a_websocket_costs_what_an_offline_fit_says_and_nothing_is_said_after_they_close(sink: Sink) -> None:
     commands = {"daphne": SERVERS["daphne"], "uvicorn": uvicorn()}
     with ExitStack() as servers, ExitStack() as stack, ThreadPoolExecutor(len(commands)) as pool:
