@@ -1,16 +1,10 @@
-import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { listenAsPostgres } from "../src/doctor/fake-postgres.ts";
 import { addressOf, until } from "./agent-process.ts";
 import { eachTest } from "./each-test.ts";
 import { expectSameWhileLoading, expectToldAndSame, MAIN_ENDINGS } from "./processes/ending.ts";
+import { missingFor, RELEASES } from "./releases.ts";
 
-/** Releases that `setup.mjs test` installs beside the one that runs the tests, where the registry has them for this machine. */
-const RELEASES = [22, 24].map((release) => {
-  const folder = `nodes/node_modules/node${release}-${process.platform}-${process.arch}`;
-  return { release, program: fileURLToPath(new URL(`${folder}/bin/node`, import.meta.url)) };
-});
 const WITHIN_MS = 60_000;
 
 let database: Awaited<ReturnType<typeof listenAsPostgres>>;
@@ -20,8 +14,7 @@ beforeAll(async () => {
 afterAll(() => database.close());
 
 describe.each(RELEASES)("a service on Node $release", ({ release, program }) => {
-  const missing = existsSync(program) ? undefined : "needs node services/tidemark/setup/setup.mjs test, on Linux";
-  if (missing !== undefined && process.env.CI) throw new Error(missing);
+  const missing = missingFor(program);
   const own = eachTest(program);
 
   it("tells its waits, culprit, worker thread and repeated statements, and all the rest as it ends", async (context) => {

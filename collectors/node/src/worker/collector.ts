@@ -77,7 +77,7 @@ export class Collector {
     }));
     this.#eventLoopPoints = new EventLoopPoints("main", control, loop);
     this.#threads = threads;
-    this.#poolThreads = new PoolThreads(control);
+    this.#poolThreads = new PoolThreads(control, poolSize);
     this.#cpu = cpu;
     this.#stalls = stalls;
     this.#sourceMaps = sourceMaps;
