@@ -1,5 +1,5 @@
-// Keeps threads of libuv's pool at work: STUCK of them open a pipe that nobody writes to; once SIGUSR2 ends that, HASHES of
-// them hash. Prints each step as JSON. POOL is a size that the program itself sets.
+// Keeps threads of libuv's pool at work: by SIGUSR2 STUCK of them open a pipe that nobody writes to; by another one that ends,
+// and HASHES of them hash. Prints each step. POOL is a size that the program itself sets.
 const { execFileSync } = require("node:child_process");
 const { pbkdf2 } = require("node:crypto");
 const { closeSync, mkdtempSync, open, openSync, rmSync, writeSync } = require("node:fs");
@@ -11,25 +11,24 @@ const directory = mkdtempSync(join(tmpdir(), "pool-work-"));
 const fifo = join(directory, "fifo");
 execFileSync("mkfifo", [fifo]);
 process.on("exit", () => rmSync(directory, { recursive: true }));
-const say = (step) => writeSync(1, `${JSON.stringify({ step, at: Date.now() })}\n`);
+const say = (step) => writeSync(1, `${step}\n`);
+const free = () => closeSync(openSync(fifo, "r+"));
 
 function stick() {
   for (let thread = 0; thread < Number(process.env.STUCK); thread++) open(fifo, "r", (_error, file) => closeSync(file));
   say("stuck");
 }
 function hash() {
+  free();
   const again = () => pbkdf2("secret", "salt", 500_000, 64, "sha512", again);
   for (let thread = 0; thread < Number(process.env.HASHES); thread++) again();
   say("hashing");
 }
-const free = () => closeSync(openSync(fifo, "r+"));
-process.on("SIGUSR2", () => {
-  free();
-  hash();
-});
+const steps = [stick, hash];
+process.on("SIGUSR2", () => steps.shift()?.());
 process.on("SIGTERM", () => {
   free(); // a thread that is stuck would hold up the end
   process.exit();
 });
-setTimeout(stick, 1500);
+say("ready");
 setInterval(() => {}, 1000);
