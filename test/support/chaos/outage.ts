@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { metric, pairIn, startPair } from "../services.ts";
+import { metric, type Pair, pairIn, startPair } from "../services.ts";
 import { quantile, until } from "../tidemark.ts";
 import { drained } from "./campaign.ts";
 import { compareRows, type RowComparison } from "./compare.ts";
@@ -12,10 +12,26 @@ const PAUSE_MS = 20;
 const GROWTH = 1.2;
 const RECOVERY_MS = 120_000;
 
+interface Seen {
+  /** How often the load was answered with each status, also before the outage. */
+  readonly statuses: ReadonlyMap<number, number>;
+  readonly logSegments: number;
+}
+
+interface Watched {
+  /** Memory of the ingest, in bytes, one reading after the other. */
+  readonly resident: readonly number[];
+  /** Most bytes and most segments that waited in the log. */
+  readonly logBytes: number;
+  readonly logSegments: number;
+}
+
 export interface OutageOptions {
   readonly directory: string;
   /** How long ClickHouse is away, in seconds. */
   readonly seconds: number;
+  /** It stays away longer where this has not been seen by then, but not for ever. */
+  readonly enough?: (seen: Seen) => boolean;
   /** Settings of the ingest besides the addresses. */
   readonly settings?: Record<string, string>;
   readonly say: (line: string) => void;
@@ -40,7 +56,8 @@ export interface OutageResult extends Omit<RowComparison, "findings"> {
 }
 
 /** ClickHouse dies under load, stays away, and comes back; then acknowledged and stored are compared. */
-export async function outage({ directory, seconds, settings = {}, say }: OutageOptions): Promise<OutageResult> {
+export async function outage(options: OutageOptions): Promise<OutageResult> {
+  const { directory, seconds, enough = () => true, settings = {}, say } = options;
   const pair = await pairIn(directory, { TIDEMARK_FLUSH_INTERVAL: "0.3", ...settings });
   const { engine, ingest } = pair;
   let load: Load | undefined;
@@ -51,25 +68,7 @@ export async function outage({ directory, seconds, settings = {}, say }: OutageO
     await until("the first requests", () => sending.acknowledgedRequests > 30, RECOVERY_MS, 20);
     await engine.end("SIGKILL");
     const before = load.acknowledgedRequests;
-    const started = performance.now();
-    const resident: number[] = [];
-    let logBytes = 0;
-    let logSegments = 0;
-    let told = 0;
-    while (performance.now() - started < seconds * 1000) {
-      await delay(SAMPLE_EVERY_MS);
-      resident.push(ingest.residentBytes());
-      const page = await (await fetch(`${pair.otlp}/metrics`)).text();
-      logBytes = Math.max(logBytes, metric(page, "tidemark_ingest_queue_bytes"));
-      logSegments = Math.max(logSegments, metric(page, "tidemark_ingest_queue_segments"));
-      const minute = Math.floor((performance.now() - started) / 60_000);
-      if (minute > told) {
-        told = minute;
-        say(
-          `${minute} min away: ${mib(logBytes)} in the log, ${mib(resident.at(-1)!)} resident, ${load.acknowledgedRequests - before} requests acknowledged`,
-        );
-      }
-    }
+    const { resident, logBytes, logSegments } = await watch(pair, load, { seconds, enough, say });
     const acknowledgedWhileAway = load.acknowledgedRequests - before;
     const back = performance.now();
     await engine.start();
@@ -110,6 +109,39 @@ export async function outage({ directory, seconds, settings = {}, say }: OutageO
     await ingest.end("SIGTERM");
     await engine.end("SIGTERM");
   }
+}
+
+/** Looks at the ingest while ClickHouse is away. */
+async function watch(
+  { ingest, otlp }: Pair,
+  load: Load,
+  { seconds, enough, say }: Required<Pick<OutageOptions, "seconds" | "enough" | "say">>,
+): Promise<Watched> {
+  const started = performance.now();
+  const before = load.acknowledgedRequests;
+  const resident: number[] = [];
+  let logBytes = 0;
+  let logSegments = 0;
+  let told = 0;
+  const isOver = (): boolean => {
+    const late = performance.now() - started - seconds * 1000;
+    return late >= 0 && (late > RECOVERY_MS || enough({ statuses: load.statuses, logSegments }));
+  };
+  while (!isOver()) {
+    await delay(SAMPLE_EVERY_MS);
+    resident.push(ingest.residentBytes());
+    const page = await (await fetch(`${otlp}/metrics`)).text();
+    logBytes = Math.max(logBytes, metric(page, "tidemark_ingest_queue_bytes"));
+    logSegments = Math.max(logSegments, metric(page, "tidemark_ingest_queue_segments"));
+    const minute = Math.floor((performance.now() - started) / 60_000);
+    if (minute > told) {
+      told = minute;
+      say(
+        `${minute} min away: ${mib(logBytes)} in the log, ${mib(resident.at(-1)!)} resident, ${load.acknowledgedRequests - before} requests acknowledged`,
+      );
+    }
+  }
+  return { resident, logBytes, logSegments };
 }
 
 /** Why the result is not what was promised; empty when it is. */
