@@ -89,7 +89,7 @@ def test_a_unix_socket_shows_the_queue_that_ss_shows(sink: Sink, tmp_path: Path)
             client.connect(path)
             client.sendall(b"GET /sleep/30000/ HTTP/1.1\r\nHost: unix\r\nConnection: close\r\n\r\n")
         until(lambda: sink.resource("busy", "worker", "gunicorn-sync")[-1].value == 1)
-        shown = until(lambda: _ss_unix(path))
+        shown = until(lambda: waiting_by_ss(path))
         until(lambda: sink.resource("waiting", *name)[-1].value == shown[0])
         capacity = sink.resource("capacity", *name)[-1].value
         server.process.kill()
@@ -98,7 +98,7 @@ def test_a_unix_socket_shows_the_queue_that_ss_shows(sink: Sink, tmp_path: Path)
     assert not [point for point in sink.points("tidemark.resource.rejected") if "unix" in str(point.attributes)]
 
 
-def _ss_unix(path: str) -> tuple[int, int]:
+def waiting_by_ss(path: str) -> tuple[int, int]:
     """Length and limit of a listening Unix socket's queue, as ``ss`` shows them."""
     lines = subprocess.run(["ss", "-xlH"], capture_output=True, text=True, check=True).stdout.splitlines()
     columns = next(line.split() for line in lines if path in line.split())
@@ -189,6 +189,12 @@ ASGI = "tests.project.asgi:application"
     ("command", "view", "line", "name"),
     [
         pytest.param(gunicorn(), "sleep", "time.sleep", "gunicorn-sync", id="sync"),
+        # Its main thread shows life, whatever the others do, until it waits for them to end.
+        pytest.param(
+            gunicorn("-k", "gthread", "--threads", "2", "--max-requests", "1", "--graceful-timeout", "1"),
+            *("sleep", "time.sleep", "gunicorn-gthread"),
+            id="gthread",
+        ),
         pytest.param(
             [*gunicorn("-k", "uvicorn_worker.UvicornWorker")[:-1], ASGI],
             *("block", "time.sleep", "gunicorn-uvicorn"),

@@ -12,6 +12,7 @@ import pytest
 
 from tests.serving import running
 from tests.sink import Sink, mean, until
+from tests.test_gunicorn import waiting_by_ss
 from tests.test_servers import ASGI, SERVERS, WSGI
 from tidemark_django import sock_diag
 from tidemark_django.unix_waits import UnixWaits
@@ -82,6 +83,22 @@ def test_who_stood_before_a_blocked_loop_in_a_unix_socket_is_told(sink: Sink, co
     told = sink.points(QUEUE, tidemark__queue__source="unix_diag", http__route="/")
     assert sum(point.count for point in told) >= len(waits)
     assert max(point.high for point in told) == pytest.approx(max(waits), rel=0.25)
+
+
+def test_granian_shows_the_queue_of_its_unix_socket(sink: Sink) -> None:
+    command = [*("-m", "granian", "--interface", "wsgi", "--uds", "{socket}", "--backlog", "128"), WSGI]
+    with running([*command[:-1], "--backpressure", "1", WSGI], sink) as server, ExitStack() as stack:
+        name = ("listen_queue", f"unix:{server.path}")
+        until(lambda: sink.resource("capacity", *name))
+        for _ in range(6):
+            client = stack.enter_context(socket.socket(socket.AF_UNIX))
+            client.connect(str(server.path))
+            client.sendall(b"GET /sleep/30000/ HTTP/1.1\r\nHost: unix\r\nConnection: close\r\n\r\n")
+        # One is in granian.
+        until(lambda: waiting_by_ss(str(server.path)) == (5, 128))
+        until(lambda: sink.resource("waiting", *name)[-1].value == 5)
+        assert sink.resource("capacity", *name)[-1].value == 128
+        server.process.kill()
 
 
 def test_the_kernel_names_who_waits_in_a_unix_socket_oldest_first(tmp_path: Path) -> None:

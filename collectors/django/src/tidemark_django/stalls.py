@@ -57,7 +57,7 @@ class StallWatch:
             if age >= limit * (1 + 4 * state.stalls) and state.stalls < 3:
                 state.stalls += self._sample_request(state, now)
             elif age >= limit / 2 and state.seen is None and state.thread_id is not None:
-                state.seen = _processor_time(state.thread_id, now)
+                state.seen = _processor_time(self._native_id(state.thread_id), now)
         for loop in self._agent.loops:
             self._look_at(loop)
         self._sample_keeper(now)
@@ -110,7 +110,7 @@ class StallWatch:
         if state.asynchronous:
             # A thread of its own: nobody waits for it.
             kind, name, held_up = "executor", "asgiref.context", victims.Victims(0, ())
-        thread = self._agent.native_ids.get(ident) or kernel.native_id(ident)
+        thread = self._native_id(ident)
         before, state.seen = state.seen, _processor_time(thread, now)
         computed = None
         if before is not None and state.seen is not None and now > before[0]:
@@ -157,6 +157,9 @@ class StallWatch:
         last = self._cpu.get(id(loop))
         self._cpu[id(loop)] = now
         return (now[1] - last[1]) / (now[0] - last[0]) if last is not None and now[0] > last[0] else None
+
+    def _native_id(self, ident: int) -> int | None:
+        return self._agent.native_ids.get(ident) or kernel.native_id(ident)
 
     def _report(self, kind: str, name: str, stall: "Stall") -> None:
         if self._sent >= MAX_EVENTS_PER_INTERVAL:

@@ -103,19 +103,20 @@ def _watch_threads(agent: Agent, threads: int | None, metrics: MetricsEndpoint |
 
 def _watch_own_listener(agent: Agent, specification: Any, socket_wait: Callable[[Any], float | None]) -> None:
     """
-    A worker opens its own listening socket (``SO_REUSEPORT``) after it has loaded Django: found at the first request.
+    A worker listens after it has loaded Django, on a socket that only granian holds: found at the first request.
 
     Args:
-        specification: Of a TCP socket; None where all workers share one that only granian holds.
+        specification: Of a TCP socket, which each worker opens for itself (``SO_REUSEPORT``). None for a Unix one that
+            all have from their master: it tells its length, but no request its connection and so its wait.
     """
-    if specification is None:
-        agent.socket_wait = socket_wait
-        return
-    _, port, agent.configured_backlog = specification.__getstate__()
+    port = None
+    if specification is not None:
+        _, port, agent.configured_backlog = specification.__getstate__()
 
     def first(request: Any) -> float | None:
         agent.socket_wait = socket_wait
-        boot.guarded(NAME, lambda: listeners.watch(agent, net.own_listeners(port), shared=False))
+        found = net.own_listeners(port)
+        boot.guarded(NAME, lambda: listeners.watch(agent, found, shared=port is None, waits=False))
         return socket_wait(request)
 
     agent.socket_wait = first

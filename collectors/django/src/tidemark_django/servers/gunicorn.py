@@ -11,9 +11,10 @@ from typing import Any
 
 from tidemark_django import boot, frames, runtime, stalls
 from tidemark_django.agent import Agent
+from tidemark_django.frames import Stack
 from tidemark_django.identity import Server
 from tidemark_django.native import gil_enabled, items_of
-from tidemark_django.request import current_request
+from tidemark_django.request import RequestState, current_request
 from tidemark_django.saturation import Reading, Resource
 from tidemark_django.servers import listeners, slots
 from tidemark_django.unix_waits import own_queue_wait
@@ -121,9 +122,25 @@ def _watch_timeouts(agent: Agent) -> None:
 
 
 def _report_abort(agent: Agent, frame: FrameType | None, *, ends: bool) -> None:
-    stalls.report_timeout(agent, frames.walk(frame), current_request.get())
+    state = current_request.get()
+    found = _waited_for(agent) if state is None else None
+    stack, state = found or (frames.walk(frame), state)
+    stalls.report_timeout(agent, stack, state)
     if agent.threads is not None:
         (agent.threads.close if ends else agent.threads.export_soon)()
+
+
+def _waited_for(agent: Agent) -> tuple[Stack, RequestState] | None:
+    """
+    What keeps a worker of threads from ending: its oldest request.
+
+    gthread's main thread shows life whatever the others do, until it leaves (``--max-requests``, a reload) and waits
+    for them longer than ``--graceful-timeout`` and ``--timeout``.
+    """
+    in_threads = [state for state in list(agent.requests.values()) if not state.asynchronous and state.thread_id]
+    oldest = min(in_threads, key=lambda state: state.start, default=None)
+    stack = frames.of_thread(oldest.thread_id) if oldest is not None and oldest.thread_id is not None else None
+    return (stack, oldest) if stack and oldest is not None else None
 
 
 class ThreadPoolWatch:
