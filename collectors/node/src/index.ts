@@ -1,6 +1,7 @@
 import { isMainThread } from "node:worker_threads";
 import { type Agent, startAgent } from "./agent.ts";
 import { type AgentOptions, isDisabled, OptionError, readOptions } from "./options.ts";
+import { applicationEnvironment } from "./processes/deployment.ts";
 
 export type { Agent } from "./agent.ts";
 export type { AgentOptions } from "./options.ts";
@@ -20,9 +21,10 @@ const holder = globalThis as { [kAgent]?: Agent | undefined };
  * @throws {OptionError} an option is out of its bounds.
  */
 export function start(options: Partial<AgentOptions> = {}): Agent | undefined {
-  if (isDisabled(process.env) || !isMainThread) return undefined;
+  const environment = applicationEnvironment(process.env);
+  if (isDisabled(environment) || !isMainThread) return undefined;
   if (holder[kAgent] !== undefined) return holder[kAgent];
-  const agent = startAgent(readOptions(process.env, options), process.env);
+  const agent = startAgent(readOptions(environment, options), environment);
   holder[kAgent] = {
     stop() {
       holder[kAgent] = undefined;

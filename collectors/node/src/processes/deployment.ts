@@ -12,21 +12,25 @@ export interface Deployment {
 }
 
 /**
+ * The variables as the application will find them: in its cluster mode pm2 hands its own, and those of its configuration,
+ * over as JSON, in `pm2_env`, and only sets them after the preload. Source: pm2 7, lib/ProcessContainer.js.
+ */
+export function applicationEnvironment(environment: Environment): Environment {
+  return { ...environment, ...pm2Variables(environment.pm2_env) };
+}
+
+/**
  * A worker of `cluster`, an instance that a process manager numbers by NODE_APP_INSTANCE (pm2), or neither.
- *
- * In its cluster mode pm2 hands its variables over as JSON, in `pm2_env`, and only sets them after the preload.
- * Source: pm2 7, lib/ProcessContainer.js.
+ * `environment` is that of {@link applicationEnvironment}.
  */
 export function deploymentOf(environment: Environment): Deployment {
-  const handedOver = pm2Variables(environment.pm2_env);
-  const variable = (name: string): string | undefined => handedOver[name] ?? environment[name];
-  const number = integer(variable(variable("instance_var") || "NODE_APP_INSTANCE"));
+  const number = integer(environment[environment.instance_var || "NODE_APP_INSTANCE"]);
   if (number !== undefined) {
-    const name = variable("pm_id") === undefined ? undefined : variable("name");
+    const name = environment.pm_id === undefined ? undefined : environment.name;
     return {
       index: number,
       leader: name === undefined ? String(process.ppid) : `${process.ppid}:${name}`,
-      configured: integer(variable("instances")),
+      configured: integer(environment.instances),
     };
   }
   if (cluster.isWorker) return { index: cluster.worker?.id, leader: String(process.ppid), configured: undefined };

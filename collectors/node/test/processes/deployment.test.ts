@@ -2,10 +2,14 @@ import { hostname } from "node:os";
 import { describe, expect, it } from "vitest";
 import { identify } from "../../src/identity.ts";
 import { type Environment, readOptions } from "../../src/options.ts";
+import { applicationEnvironment } from "../../src/processes/deployment.ts";
 
-const identityOf = (environment: Environment) => identify(readOptions(environment), environment);
+const identityOf = (variables: Environment) => {
+  const environment = applicationEnvironment(variables);
+  return identify(readOptions(environment), environment);
+};
 
-// The variables as pm2 7.0.4 sets them, read from a preload under it; it is no dependency, as it brings 77 packages.
+// The variables as pm2 7.0.4 sets them; on pm2 itself, which brings 77 packages: npm run test:pm2 -w @tidemark/node.
 describe("the identity of an instance under pm2", () => {
   it("has its number, group and siblings in cluster mode, where the preload finds them in pm2_env", () => {
     const instance = { NODE_APP_INSTANCE: 1, pm_id: 4, name: "shop", instances: 2, instance_var: "NODE_APP_INSTANCE" };
@@ -22,6 +26,11 @@ describe("the identity of an instance under pm2", () => {
     expect(identityOf(environment)).toMatchObject(expected);
     const renamed = { INSTANCE: "3", instance_var: "INSTANCE", pm_id: "2", name: "solo" };
     expect(identityOf(renamed)).toMatchObject({ ...expected, "tidemark.worker.index": 3 });
+  });
+
+  it("has the options of pm2's configuration in cluster mode", () => {
+    const instance = { NODE_APP_INSTANCE: 0, OTEL_SERVICE_NAME: "shop", env: { OTEL_SERVICE_NAME: "shop" } };
+    expect(identityOf({ pm2_env: JSON.stringify(instance) })["service.name"]).toBe("shop");
   });
 
   it("does not take the instance id that all of them would share", () => {
