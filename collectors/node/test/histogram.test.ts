@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { bucketIndex, FIRST_BUCKET, Histogram, HistogramReader } from "../src/shared/histogram.ts";
+import { BUCKET_COUNT, bucketIndex, FIRST_BUCKET, Histogram, HistogramReader } from "../src/shared/histogram.ts";
 
 describe("a histogram in shared memory", () => {
   it("puts each value in the bucket whose bounds hold it", () => {
@@ -11,6 +11,14 @@ describe("a histogram in shared memory", () => {
     }
     expect(bucketIndex(1)).toBe(-1);
     expect(bucketIndex(2)).toBe(15);
+  });
+
+  it("puts a bound in the bucket below it, and the next number in the one above", () => {
+    for (let index = FIRST_BUCKET; index < FIRST_BUCKET + BUCKET_COUNT; index++) {
+      const bound = 2 ** ((index + 1) / 16);
+      expect(bucketIndex(bound)).toBe(index);
+      expect(bucketIndex(bound * (1 + Number.EPSILON))).toBe(index + 1);
+    }
   });
 
   it("gives what was added since the last reading, with the extremes of that time only", () => {
