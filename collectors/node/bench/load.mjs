@@ -50,6 +50,7 @@ export async function loadGenerator() {
       const ended = once(child, "close");
       ended.catch(() => {}); // told by the requests that are missing
       return {
+        pid: child.pid,
         go: () => child.kill("SIGCONT"),
         pause: () => child.kill("SIGSTOP"),
         end() {

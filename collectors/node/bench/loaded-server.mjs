@@ -42,9 +42,13 @@ function forkServer(node, mode, endpoint) {
   });
 }
 
-/** Starts a server under a mode and a load generator of its own, which stands still but in its slices. */
-export async function startLoaded(node, mode, endpoint, load) {
+/**
+ * Starts a server under a mode and a load generator of its own, which stands still but in its slices; each on its own
+ * cores where these are given.
+ */
+export async function startLoaded(node, mode, endpoint, load, cores) {
   const child = forkServer(node, mode, endpoint);
+  cores?.server(child.pid);
   let ended;
   let stopping = false;
   child.once("exit", (code) => {
@@ -64,6 +68,7 @@ export async function startLoaded(node, mode, endpoint, load) {
   };
   const { port } = await answer();
   const generator = load.start(port);
+  cores?.load(generator.pid);
   generator.pause();
   return {
     /** Loads the server for some time: CPU time of the whole process, time and requests meanwhile, resident bytes after it. */

@@ -5,6 +5,7 @@ import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { availableParallelism, cpus } from "node:os";
 import { parseArgs } from "node:util";
+import { ownCores } from "./cores.mjs";
 import { loadGenerator } from "./load.mjs";
 import { MODES, REGISTER, startLoaded } from "./loaded-server.mjs";
 import { median, medianBounds } from "./median.mjs";
@@ -17,6 +18,7 @@ const HELP = `npm run bench:node-agent -- [flags]
   --blocks 8                    blocks of slices in a round; a block loads each server twice
   --slice-ms 200                length of a slice
   --settle-ms 12000             time from the start of a round's servers to the first slice
+  --own-cores                   servers on one core and their load on the others (Linux, taskset)
   --modes metrics,traces,...    thread, metrics, traces, otel, otel1; two servers without an agent are always there
   --node20 PATH --node22 PATH --node24 PATH   further Node.js programs
 
@@ -26,6 +28,9 @@ mean of the two servers without an agent; shown is the median of the rounds, and
 cases. Of the second server without an agent it is the ratio to the first: what the machine's noise alone makes.
 Starting is not part of it: the servers are loaded and left alone until the agents have made their first export.
 Memory is what a server holds after its load, less the mean of those without an agent.
+
+With --own-cores a server's threads share one core, as in a container with one: servers without an agent differ less
+from each other, and the agent's thread takes its time from the application's.
 
 Run it alone on the machine. The agent's thread costs the same each second whatever the requests, so where others take
 most of the core, and leave the server few requests a second, it weighs more on each: the last line tells what the
@@ -40,6 +45,7 @@ const { values: flags } = parseArgs({
   options: {
     help: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
+    "own-cores": { type: "boolean", default: false },
     readme: { type: "boolean", default: false },
     rounds: { type: "string", default: "10" },
     blocks: { type: "string", default: "8" },
@@ -91,7 +97,7 @@ async function measureRound(node, modes, round, load, endpoint) {
     modes.map((mode) => [mode, { microseconds: 0, wallMicroseconds: 0, requests: 0, rssBytes: 0 }]),
   );
   try {
-    for (const mode of modes) servers.set(mode, await startLoaded(node, mode, endpoint, load));
+    for (const mode of modes) servers.set(mode, await startLoaded(node, mode, endpoint, load, cores));
     await warm(servers);
     for (let block = 0; block < count("blocks"); block++) {
       const from = (round + block) % modes.length;
@@ -177,6 +183,8 @@ for (const mode of ["otel", "otel1"]) {
 }
 
 const load = await loadGenerator();
+const coreCount = availableParallelism();
+const cores = flags["own-cores"] ? ownCores() : undefined;
 const sink = await startSink();
 const endpoint = `http://127.0.0.1:${sink.address().port}`;
 const own = Number(process.versions.node.split(".")[0]);
@@ -196,7 +204,7 @@ sink.closeAllConnections();
 
 const shares = [...measured.values()].map((byMode) => byMode.get("none").cores.toFixed(2));
 const slices = `2 x ${count("blocks")} slices of ${count("slice-ms")} ms`;
-const machine = `Median of ${count("rounds")} rounds of ${slices} for each server, ${load.name} with 32 connections, on ${availableParallelism()} cores (${cpus()[0]?.model.trim() || "unknown processor"}). The bounds hold the median in 95 of 100 cases. Servers without an agent had ${shares.join(" and ")} of a core.`;
+const machine = `Median of ${count("rounds")} rounds of ${slices} for each server, ${load.name} with 32 connections, on ${coreCount} cores (${cpus()[0]?.model.trim() || "unknown processor"})${cores === undefined ? "" : ", the servers on one of their own"}. The bounds hold the median in 95 of 100 cases. Servers without an agent had ${shares.join(" and ")} of a core.`;
 console.log(`${table(measured)}\n\n${machine}`);
 
 if (flags.readme) {
