@@ -13,7 +13,10 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.project.settings")
 ENDPOINT = os.environ["TIDEMARK_ENDPOINT"]
-reader = PeriodicExportingMetricReader(OTLPMetricExporter(f"{ENDPOINT}/v1/metrics"), export_interval_millis=10_000)
+reader = PeriodicExportingMetricReader(
+    OTLPMetricExporter(f"{ENDPOINT}/v1/metrics"),
+    export_interval_millis=float(os.environ["TIDEMARK_EXPORT_INTERVAL"]) * 1000,
+)
 metrics.set_meter_provider(MeterProvider([reader]))
 provider = TracerProvider()
 provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{ENDPOINT}/v1/traces")))

@@ -1,8 +1,6 @@
 import os
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import django
 import pymysql
@@ -11,6 +9,7 @@ import pytest
 from tests import mariadb as mariadb_server
 from tests import memcached as memcached_server
 from tests import postgres as database_server
+from tests.books import fill, make_library
 from tests.daemons import daemon_on_a_port, installed
 from tests.memcached import Memcached
 from tests.sink import Sink, serve
@@ -74,33 +73,6 @@ def memcached() -> Iterator[Memcached]:
     """A new memcached."""
     with memcached_server.serve() as server:
         yield server
-
-
-IDS = range(1, 21)
-LIBRARY: tuple[tuple[str, str, list[tuple[object, ...]]], ...] = (
-    ("django_content_type", "app_label varchar(100), model varchar(100)", [(1, "library", "book")]),
-    ("library_author", "name varchar(100)", [(id, f"name {id}") for id in IDS]),
-    ("library_book", "title varchar(100), author_id bigint", [(id, f"name {id}", id) for id in IDS]),
-    ("library_tag", "word varchar(100)", [(id, f"tag {id}") for id in IDS]),
-    ("library_book_tags", "book_id bigint, tag_id bigint", [(id, id, id) for id in IDS]),
-    ("library_cover", "book_id bigint", [(id, id) for id in IDS]),
-    ("library_note", "content_type_id bigint, object_id bigint", [(id, 1, id) for id in IDS]),
-)
-"""Tables of the test project: 20 authors and a book of each."""
-
-
-def fill(cursor: Any, placeholder: str) -> None:
-    """Makes the library in an empty database."""
-    for table, columns, rows in LIBRARY:
-        cursor.execute(f"CREATE TABLE {table} (id integer PRIMARY KEY, {columns})")
-        cursor.executemany(f"INSERT INTO {table} VALUES ({', '.join([placeholder] * len(rows[0]))})", rows)
-
-
-def make_library(path: str) -> str:
-    """Fills a new SQLite file with the library; its path."""
-    with sqlite3.connect(path) as connection:
-        fill(connection, "?")
-    return path
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,8 @@ from statistics import fmean, median
 
 import pytest
 
-from bench.overhead import cpu_seconds, interval, resident_bytes
+from bench.overhead import interval
+from bench.servers import cpu_seconds, resident_bytes
 from tests.serving import Running, gunicorn, running, uvicorn
 from tests.sink import Sink, quantile, until
 

@@ -448,6 +448,7 @@ def test_a_query_that_another_one_needs_is_part_of_its_time(agent: Agent) -> Non
         return execute(sql, params, many, context)
 
     with in_request(agent) as (state, connection), connection.cursor() as cursor:
+        opening = state.queried
         with connection.execute_wrapper(asks_too):
             cursor.execute("SELECT 1")
         cursor.execute("SELECT 3")
@@ -457,9 +458,27 @@ def test_a_query_that_another_one_needs_is_part_of_its_time(agent: Agent) -> Non
             cursor.execute("SELECT FROM")
     assert [query[3] for query in state.queries or ()] == ["SELECT 2", "SELECT 1", "SELECT 3", "SELECT FROM"]
     _, *outer = (query[1] - query[0] for query in state.queries or ())
-    assert state.queried == pytest.approx(sum(outer), abs=1e-9)
+    assert opening > 0
+    assert state.queried == pytest.approx(opening + sum(outer), abs=1e-9)
     assert state.queries is not None
     assert [query[4] for query in state.queries] == [None, None, None, "OperationalError"]
+
+
+@pytest.mark.filterwarnings("ignore:Accessing the database")
+def test_each_opening_counts_for_the_request_and_the_database_that_the_connection_then_has(agent: Agent) -> None:
+    with in_request(agent) as (state, connection):
+        for name in (":memory:", ":memory:", ":memory:", "file:moved?mode=memory", ":memory:"):
+            connection.settings_dict["NAME"] = name
+            before = state.queried
+            connection.connect()
+            assert state.queried > before
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+    namespaces = [database.resolve(query)[0].namespace for query in state.queries or ()]
+    assert namespaces == [":memory:", ":memory:", ":memory:", "file:moved?mode=memory", ":memory:"]
+    opened = [point.value for point in agent.registry.take() if point.metric == "db.client.connection.create_time"]
+    assert [value.count for value in opened if isinstance(value, HistogramState)] == [5]
+    assert state.phases()["db"] == state.inner == state.queried
 
 
 @pytest.mark.filterwarnings("ignore:Accessing the database")
