@@ -28,6 +28,8 @@ NUMBER: Final = "_tidemark_database"
 """Attribute of Django's connection: what a query record calls its database."""
 TRANSACTION: Final = "_tidemark_transaction"
 """Attribute of Django's connection: the transaction in progress."""
+CONNECT: Final = "_tidemark_connect"
+"""Attribute of Django's connection: where its next opening is recorded, once nothing about it is new."""
 QuerySeries = tuple[Histogram, Histogram | None]
 """Where the duration and the rows of one statement's runs are recorded."""
 UNKNOWN: Final = Database("_other", "other_sql", "", None, -1)
@@ -52,6 +54,7 @@ def install() -> None:
     djangos_own = execute.__module__ == CursorWrapper.__module__
     BaseDatabaseWrapper._tidemark_database = 0  # type: ignore[attr-defined]
     BaseDatabaseWrapper._tidemark_transaction = None  # type: ignore[attr-defined]
+    BaseDatabaseWrapper._tidemark_connect = None  # type: ignore[attr-defined]
 
     @wraps(execute)
     def timed_execute(self: Any, sql: Any, params: Any, many: bool, executor: Any) -> Any:
@@ -106,7 +109,8 @@ def install() -> None:
         agent = runtime.agent
         if agent is None:
             return connect(self)
-        kind = _connect_kind(self)
+        known = _known_connect(agent, self)
+        kind = "connect" if known is not None else _connect_kind(self)
         state = get_current()
         inner = state.inner if state is not None else 0.0
         start = perf_counter()
@@ -115,9 +119,15 @@ def install() -> None:
         finally:
             elapsed = perf_counter() - start
             try:
-                _note_connect(agent, self, kind, elapsed)
-                if state is not None:
-                    state.spend("db", elapsed, inner)
+                if known is not None:
+                    known.record(elapsed)
+                    if self._tidemark_transaction is not None:
+                        self._tidemark_transaction.connected()
+                else:
+                    _note_connect(agent, self, kind, elapsed)
+                if state is not None and not state.finished:
+                    # As a query's time: the phase is the same, and a sum of its own costs a request's record more.
+                    state.queried += max(0.0, elapsed - (state.inner - inner))
             except Exception as error:
                 agent.failed("database", error)
 
@@ -167,6 +177,26 @@ def _connect_kind(connection: Any) -> str:
     return "pool_open" if pool is None or getattr(pool, "closed", False) else "pool_get"
 
 
+@dataclass(frozen=True, eq=False)
+class KnownConnect:
+    """The opening of a connection without a pool of which the agent has noted all there is."""
+
+    agent: Agent
+    source: Database
+    record: Callable[[float], None]
+
+
+def _known_connect(agent: Agent, connection: Any) -> KnownConnect | None:
+    """What was noted when a connection was opened before, if it is still the same agent's and database's."""
+    known: KnownConnect | None = connection._tidemark_connect
+    if known is None or known.agent is not agent or known.source is not _databases.get(connection.alias):
+        return None
+    settings = connection.settings_dict
+    options = settings.get("OPTIONS")
+    same = known.source.configured is settings.get("NAME")
+    return known if same and not (options and options.get("pool")) else None
+
+
 def _note_connect(agent: Agent, connection: Any, kind: str, elapsed: float) -> None:
     number = _number(connection)
     series = agent.connect_series.get((number, kind))
@@ -183,6 +213,9 @@ def _note_connect(agent: Agent, connection: Any, kind: str, elapsed: float) -> N
         transaction.connected()
     if connection.connection is not None:
         _connected(agent, connection, kind)
+        source = _by_number.get(number)
+        if kind == "connect" and source is not None and connection.alias in agent.connection_limits:
+            setattr(connection, CONNECT, KnownConnect(agent, source, series.record))
 
 
 def _number(connection: Any) -> int:
@@ -259,20 +292,23 @@ def record(agent: Agent, route: str | None, queries: list[QueryRecord]) -> None:
     """Makes measurements of noted queries. From :func:`~tidemark_django.http.drain`."""
     if not queries:
         return
-    starts, ends, numbers, statements, errors, rows, _ = zip(*queries, strict=True)
+    _, _, numbers, statements, errors, _, _ = zip(*queries, strict=True)
     usual = numbers[0] if len(set(numbers)) == 1 and not any(errors) else None
-    groups = statements if usual is not None else zip(numbers, statements, errors, strict=True)
-    durations, returned = defaultdict[Any, list[float]](list), defaultdict[Any, list[float]](list)
-    for group, seconds, known_rows in zip(groups, map(sub, ends, starts), rows, strict=True):
-        durations[group].append(seconds)
-        if known_rows >= 0:
-            returned[group].append(known_rows)
-    for group, values in durations.items():
+    runs: dict[Any, list[QueryRecord]] = defaultdict(list)
+    if usual is not None and len(set(statements)) == 1:
+        runs[statements[0]] = queries
+    else:
+        for group, query in zip(
+            statements if usual is not None else zip(numbers, statements, errors, strict=True), queries, strict=True
+        ):
+            runs[group].append(query)
+    for group, found in runs.items():
         number, sql, error = (usual, group, None) if usual is not None else group
-        series = _series(agent, number, sql, route, error)
-        series[0].add_all(values)
-        if group in returned and series[1] is not None:
-            series[1].add_all(returned[group])
+        durations, returned = _series(agent, number, sql, route, error)
+        starts, ends, _, _, _, rows, _ = zip(*found, strict=True)
+        durations.add_all(list(map(sub, ends, starts)))
+        if returned is not None:
+            returned.add_all([known for known in rows if known >= 0])
 
 
 def _series(agent: Agent, number: int, sql: str, route: str | None, error: str | None) -> QuerySeries:

@@ -6,10 +6,11 @@ thread four times a second. Done in the request, with the processor's caches ful
 much.
 """
 
+from collections import Counter as Tally
 from itertools import chain
 from random import random
 from time import perf_counter, thread_time, time_ns
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tidemark_django import database, semconv
 from tidemark_django.agent import Agent
@@ -25,6 +26,9 @@ from tidemark_django.request import (
     known_method,
 )
 from tidemark_django.unix_waits import DIAG_SOURCE
+
+if TYPE_CHECKING:
+    from tidemark_django.database import Repeat
 
 FIRST_SERVER_ERROR: Final = 500
 KERNEL_SOURCES: Final = (SOCKET_SOURCE, DIAG_SOURCE)
@@ -97,6 +101,7 @@ def _record(agent: Agent, kind: RequestKind, states: list[RequestState]) -> None
     views: list[float] = []
     sends: list[float] = []
     queried: list[float] = []
+    repeated: Tally[Repeat] = Tally()
     config = agent.config
     traces, slow, ratio, failed = config.traces, config.slow_request, config.trace_ratio, kind[4] is not None
     for state in states:
@@ -120,7 +125,10 @@ def _record(agent: Agent, kind: RequestKind, states: list[RequestState]) -> None
         if state.asynchronous:
             series.get("tidemark.asgiref.hops").record(state.hops)
         if state.repeats:
-            _record_repeats(agent, state, duration)
+            for key, repeat in state.repeats.items():
+                repeated[repeat] += 1
+                if not repeat.told:
+                    _tell_repeats(agent, state, key, repeat, duration)
         # Slow ones, failed ones, those the caller chose, a share of the rest.
         if traces and (failed or duration >= slow or state.sampled or (random() < ratio and not state.parent_id)):
             _keep_spans(agent, state, end)
@@ -129,6 +137,8 @@ def _record(agent: Agent, kind: RequestKind, states: list[RequestState]) -> None
     series.phase("view").add_all(views)
     series.phase("send").add_all(sends)
     series.phase("db").add_all(queried)
+    for repeat, times in repeated.items():
+        repeat.counter.add(times)
     _record_queues(agent, series, states)
     _record_queries(agent, series, [state for state in states if state.queries is not None])
 
@@ -212,28 +222,24 @@ def _add_series(agent: Agent, kind: RequestKind) -> RequestSeries:
     return series
 
 
-def _record_repeats(agent: Agent, state: RequestState, duration: float) -> None:
-    """N+1 of one request: counted each time, told once per interval and place, with what it cost."""
-    for key, repeat in (state.repeats or {}).items():
-        repeat.counter.add()
-        if repeat.told:
-            continue
-        repeat.told = True
-        seconds = sum(
-            query[1] - query[0] for query in state.queries or () if database.resolve(query)[1] is repeat.statement
-        )
-        price = f"{seconds * 1e3:.1f} ms of {duration * 1e3:.1f} ms"
-        times = (state.runs or {}).get(key, agent.config.n_plus_one)
-        body = f"{repeat.summary} ran {times} times ({price}) at {repeat.where}"
-        attributes: dict[str, AttributeValue] = {
-            **dict(repeat.labels),
-            semconv.TIDEMARK_DB_REPEATS: times,
-            semconv.TIDEMARK_DB_REPEATS_TIME: seconds,
-        }
-        if repeat.fix:
-            body += f": {repeat.fix}"
-            attributes[semconv.TIDEMARK_DB_FIX] = repeat.fix
-        agent.event(Event(semconv.EVENT_TIDEMARK_DB_N_PLUS_ONE, time_ns(), attributes, body, *state.ids()))
+def _tell_repeats(agent: Agent, state: RequestState, key: Any, repeat: "Repeat", duration: float) -> None:
+    """N+1 that a request met, with what it cost there: told once per interval and place."""
+    repeat.told = True
+    seconds = sum(
+        query[1] - query[0] for query in state.queries or () if database.resolve(query)[1] is repeat.statement
+    )
+    price = f"{seconds * 1e3:.1f} ms of {duration * 1e3:.1f} ms"
+    times = (state.runs or {}).get(key, agent.config.n_plus_one)
+    body = f"{repeat.summary} ran {times} times ({price}) at {repeat.where}"
+    attributes: dict[str, AttributeValue] = {
+        **dict(repeat.labels),
+        semconv.TIDEMARK_DB_REPEATS: times,
+        semconv.TIDEMARK_DB_REPEATS_TIME: seconds,
+    }
+    if repeat.fix:
+        body += f": {repeat.fix}"
+        attributes[semconv.TIDEMARK_DB_FIX] = repeat.fix
+    agent.event(Event(semconv.EVENT_TIDEMARK_DB_N_PLUS_ONE, time_ns(), attributes, body, *state.ids()))
 
 
 def _keep_spans(agent: Agent, state: RequestState, end: float) -> None:
