@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 logger = logging.getLogger("tidemark")
+_told: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def load(environ: Mapping[str, str] | None = None, setting: Mapping[str, Any] | 
             try:
                 return parse(value)
             except (TypeError, ValueError) as error:
-                logger.warning("tidemark: %s=%r is ignored: %s", source, value, error)
+                _warn_once(f"tidemark: {source}={value!r} is ignored: {error}")
         return default
 
     defaults = Config()
@@ -141,11 +142,18 @@ def _number(low: float, high: float) -> Callable[[Any], float]:
     return parse
 
 
+def _warn_once(message: str) -> None:
+    """The settings are read at several moments of a process."""
+    if message not in _told:
+        _told.add(message)
+        logger.warning("%s", message)
+
+
 def _django_setting() -> Mapping[str, Any]:
     from django.conf import settings
 
     value = getattr(settings, "TIDEMARK", {})
     if not isinstance(value, Mapping):
-        logger.warning("tidemark: the setting TIDEMARK is ignored: expected a dictionary")
+        _warn_once("tidemark: the setting TIDEMARK is ignored: expected a dictionary")
         return {}
     return value
