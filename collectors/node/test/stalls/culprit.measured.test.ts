@@ -4,6 +4,8 @@ import { merge, quantile, startSink } from "../otlp-sink.ts";
 
 const SCRIPTS = 4000;
 const BLOCKS = 7;
+/** With a core taken away 20 ms at a time, five times a second, one block in five or six is left in peace. */
+const MOST_BLOCKS = 28;
 const MAX_HELD_MS = 1;
 const BLOCKING_LINE = 3;
 
@@ -11,7 +13,8 @@ const BLOCKING_LINE = 3;
  * Loads scripts, then blocks its loop now and again. Each block looks at the clock without a pause, so that the longest
  * time between two looks is how long anything else held the thread: the truth that the agent cannot know. What is not
  * the agent's is told by the second block of each pair, which the watchdog leaves alone: it looks once a second. As the
- * machine only adds to a gap, and on a shared one by milliseconds, the block of either kind with the least counts.
+ * machine only adds to a gap, and on a shared one by milliseconds, the block of either kind with the least counts, and
+ * there are more until one was held shortly enough.
  */
 const PROGRAM = `import vm from "node:vm";
 let longest = 0;
@@ -30,7 +33,7 @@ const block = () => {
 const asked = [];
 const leftAlone = [];
 await pause(4000);
-for (let pair = 0; pair < ${BLOCKS}; pair++) {
+while (asked.length < ${BLOCKS} || (Math.min(...asked) >= ${MAX_HELD_MS} && asked.length < ${MOST_BLOCKS})) {
   asked.push(block());
   await pause(150);
   leftAlone.push(block());
@@ -60,7 +63,7 @@ describe.each(TEST_NODES)("a block beside 4,000 scripts on Node %s", (_version, 
       const heldMs = Math.min(...asked) - Math.min(...leftAlone);
       console.log(`main held: ${heldMs.toFixed(2)} ms, the agent says ${toldMs.toFixed(2)} ms at the median`);
       console.log(`longest gap of each block: asked ${list(asked)}; left alone ${list(leftAlone)} ms`);
-      expect(held.count).toBeGreaterThan(BLOCKS / 2);
+      expect(held.count).toBeGreaterThan(asked.length / 2);
       expect(heldMs).toBeLessThan(MAX_HELD_MS);
       expect(toldMs).toBeLessThan(MAX_HELD_MS);
       const blamed = sink.logs.map(({ attributes }) => attributes);
