@@ -89,8 +89,12 @@ def running(command: list[str], sink: Sink | None, **environment: str) -> Iterat
 
     ``{port}`` in the command becomes a free port, ``{socket}`` the path of a Unix socket.
     """
+    with tempfile.TemporaryDirectory(prefix="tidemark-test-", ignore_cleanup_errors=True) as folder:
+        yield from _run(command, sink, folder, environment)
+
+
+def _run(command: list[str], sink: Sink | None, folder: str, environment: dict[str, str]) -> Iterator[Running]:
     port = free_port()
-    folder = tempfile.mkdtemp(prefix="tidemark-test-")
     output, path = Path(folder, "output.log"), str(Path(folder, "web.sock"))
     env = {key: value for key, value in os.environ.items() if not key.startswith(("TIDEMARK_", "OTEL_", "TEST_"))}
     env |= {
