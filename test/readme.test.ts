@@ -5,7 +5,14 @@ import { describe, expect, it } from "vitest";
 import { ROOT } from "./support/tidemark.ts";
 
 const pages = execFileSync("git", ["ls-files", "*.md"], { cwd: ROOT, encoding: "utf8" }).split("\n").filter(Boolean);
-const { scripts } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { scripts: Record<string, string> };
+interface Package {
+  readonly name: string;
+  readonly scripts?: Record<string, string>;
+}
+const inWorkspaces = execFileSync("git", ["ls-files", "*/package.json"], { cwd: ROOT, encoding: "utf8" });
+const [root, ...workspaces] = ["package.json", ...inWorkspaces.split("\n").filter(Boolean)].map(
+  (path) => JSON.parse(readFileSync(join(ROOT, path), "utf8")) as Package,
+);
 
 describe.each(pages)("%s", (page) => {
   const text = readFileSync(join(ROOT, page), "utf8");
@@ -16,9 +23,11 @@ describe.each(pages)("%s", (page) => {
   });
 
   it("names npm scripts that exist", () => {
-    const named = [...text.matchAll(/npm run ([a-z:-]+)( -w| --workspace)?/g)]
-      .filter(([, , inWorkspace]) => inWorkspace === undefined)
-      .map(([, script]) => script ?? "");
-    expect(named.filter((script) => !(script in scripts))).toEqual([]);
+    const named = text.matchAll(/npm run ([a-z0-9:-]+)(?: (?:-w|--workspace) ([@/a-z0-9-]+))?/g);
+    const unknown = [...named].filter(([, script = "", within]) => {
+      const owner = within === undefined ? root : workspaces.find(({ name }) => name === within);
+      return !(script in (owner?.scripts ?? {}));
+    });
+    expect(unknown.map(([command]) => command)).toEqual([]);
   });
 });

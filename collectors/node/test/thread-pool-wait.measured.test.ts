@@ -7,16 +7,20 @@ import { type AgentProcess, runWithAgent, until } from "./agent-process.ts";
 import { merge, type Sink, startSink } from "./otlp-sink.ts";
 import { expectClose, TRUTH_CODE, type Truth, told } from "./truth.ts";
 
+const NO_NAMESPACES = "needs a mount namespace: Linux, root, and unshare of the Debian package util-linux";
 const FAST = { "tidemark.resource.kind": "thread_pool", "tidemark.resource.name": "fast" };
 const SLOW = { "tidemark.resource.kind": "thread_pool", "tidemark.resource.name": "slow" };
 /** Or 1 ms, whichever is larger. */
-const NO_NAMESPACES = "needs a mount namespace: Linux, root, and unshare of the Debian package util-linux";
 const TOLERANCE = 0.15;
 const SECONDS = 6;
 /** Standard error of the means that are compared: a machine with other work makes longer waits, and fewer of them. */
 const SETTLED = 0.03;
 const MAX_SECONDS = 25;
 const STUCK_MS = 3000;
+/** Share of that time which what does not stand behind the stuck tasks may take, on a busy machine too. */
+const LITTLE = 0.1;
+/** Seconds by which two clocks of one machine may differ: one is read whole, one goes on from the process's start. */
+const CLOCKS = 0.02;
 const AGENT = { TIDEMARK_TRACES: "0", TIDEMARK_POOL_PROBES: "100" };
 
 describe("the agent's waits for libuv's pool of 4 threads", () => {
@@ -104,8 +108,9 @@ describe("the agent's waits for libuv's pool of 4 threads", () => {
       import { lookup } from "node:dns";
       const silent = createSocket("udp4");
       silent.bind(53, "127.9.9.9", () => {
+        const hangingAt = Date.now();
         for (let index = 0; index < 20; index++) lookup("name" + index + ".example.org", () => {});
-        process.stdout.write(JSON.stringify({ hangingAt: Date.now() }) + "\\n");
+        process.stdout.write(JSON.stringify({ hangingAt }) + "\\n");
       });`;
     const isolate = join(directory, "isolate.sh");
     const bind = `mount --bind ${join(directory, "resolv.conf")} /etc/resolv.conf`;
@@ -120,15 +125,18 @@ describe("the agent's waits for libuv's pool of 4 threads", () => {
     await until("they hang for a while", () => (sink.points.at(-1)?.timeMs ?? 0) > hangingAt + STUCK_MS);
     const after = (metric: string, lane: typeof FAST) =>
       sink.select(metric, lane).filter(({ startMs, timeMs }) => timeMs > hangingAt + 1000 && startMs > hangingAt);
-    for (const { value, timeMs } of after("tidemark.resource.stall_age", SLOW)) {
-      const age = (timeMs - hangingAt) / 1000;
-      expect(Math.abs(value - age), `age ${value} s after ${age} s`).toBeLessThan(TOLERANCE * age);
-    }
+    const ages = after("tidemark.resource.stall_age", SLOW);
+    // The first probe that waits was sent after the look-ups: at once, or when a busy machine let the agent.
+    const unseen = ages.map(({ value, timeMs }) => (timeMs - hangingAt) / 1000 - value);
+    console.log(`hanging look-ups: not in their age ${Math.min(...unseen)} to ${Math.max(...unseen)} s`);
+    expect(ages.at(-1)?.value).toBeGreaterThan(((1 - TOLERANCE) * STUCK_MS) / 1000);
+    expect(Math.min(...unseen)).toBeGreaterThan(-CLOCKS);
+    expect(Math.max(...unseen) - Math.min(...unseen)).toBeLessThan((TOLERANCE * STUCK_MS) / 1000);
     expect(after("tidemark.resource.wait", SLOW)).toEqual([]);
     const fast = told(after("tidemark.resource.wait", FAST));
     console.log(`fast lane beside hanging look-ups: p90 ${(1000 * fast.p90).toFixed(2)} ms of ${fast.count} probes`);
     expect(fast.count).toBeGreaterThan(20);
-    expect(fast.p90).toBeLessThan(0.02);
+    expect(fast.p90).toBeLessThan((LITTLE * STUCK_MS) / 1000);
   });
 });
 
